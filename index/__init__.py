@@ -1,0 +1,1 @@
+"""What can be searched: encoder, dense (FAISS), lexical (BM25), late interaction, fusion, snapshots."""

@@ -1,0 +1,108 @@
+"""The part of the configuration that belongs to the index: encoder, dense, lexical, late interaction, fusion."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Section(BaseModel):
+    """Base of every config section: frozen, and a misspelt key is an error, not a silent default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class EncoderConfig(Section):
+    """Text to vectors."""
+
+    model: str = Field(
+        default="bundled:multilingual-e5-small",
+        min_length=1,
+        description="Encoder: `bundled:NAME`, a local sentence-transformers folder, or a hub name.",
+    )
+    backend: Literal["auto", "torch", "onnx-int8"] = Field(
+        default="auto",
+        description="`onnx-int8` runs a dynamically quantised ONNX copy on the CPU; `auto` takes it for bundled "
+        "encoders where there is no CUDA device, and torch otherwise.",
+    )
+    device: str = Field(default="auto", description="`auto` (CUDA where there is one), `cpu`, `cuda`, `cuda:1`, …")
+    query_prefix: str | None = Field(
+        default=None, description="Put before every question; unset: what the model's folder says (its `query` prompt)."
+    )
+    passage_prefix: str | None = Field(
+        default=None,
+        description="Put before every passage; unset: what the model's folder says (its `document` or `passage` prompt).",
+    )
+    max_tokens: int = Field(default=512, ge=16, le=8192, description="Longest input, tokens; the rest is cut off.")
+    batch_size: int = Field(default=16, ge=1, le=1024, description="Passages encoded at once.")
+    threads: int | None = Field(default=None, ge=1, le=256, description="CPU threads; unset: one per core.")
+
+
+class DenseConfig(Section):
+    """One vector a chunk, searched with FAISS."""
+
+    factory: str = Field(
+        default="Flat",
+        min_length=1,
+        description="FAISS index factory string, for instance `Flat`, `HNSW32`, `IVF256,PQ48`, `IVF256,PQ48,RFlat`.",
+    )
+    ef_construction: int = Field(default=200, ge=4, le=4096, description="HNSW: candidates while building.")
+    ef_search: int = Field(default=128, ge=1, le=4096, description="HNSW: candidates while searching.")
+    nprobe: int = Field(default=16, ge=1, le=65536, description="IVF: lists visited.")
+    refine_factor: int = Field(default=8, ge=1, le=256, description="Refine stage: candidates re-scored per result.")
+    seed: int = Field(default=1234, ge=0, description="Seed of every clustering, so that equal notes give equal indexes.")
+
+
+class LexicalConfig(Section):
+    """BM25 over segmented terms."""
+
+    engine: Literal["bm25s", "rank-bm25"] = Field(
+        default="bm25s", description="`bm25s` is fast; `rank-bm25` is the reference with the same ranking."
+    )
+    k1: float = Field(default=1.5, ge=0.0, le=10.0, description="BM25 term-frequency saturation.")
+    b: float = Field(default=0.75, ge=0.0, le=1.0, description="BM25 length normalisation.")
+    heading_repeat: int = Field(
+        default=1, ge=0, le=5, description="How often the heading path's terms are counted beside the body's."
+    )
+
+
+class LateConfig(Section):
+    """Late interaction (MaxSim) over the encoder's token vectors."""
+
+    enabled: bool = Field(default=True, description="Build and use token vectors.")
+    code_bytes: int = Field(
+        default=48, ge=4, le=384, description="Bytes a token vector takes after product quantisation."
+    )
+    exhaustive_tokens: int = Field(
+        default=400_000,
+        ge=0,
+        description="Up to so many token vectors in the index every chunk is scored; beyond, only candidates are.",
+    )
+    candidates: int = Field(default=50, ge=1, le=10_000, description="Chunks scored when not every chunk is.")
+    centre: bool = Field(default=True, description="Subtract the mean token vector before comparing.")
+    idf: bool = Field(default=True, description="Weight question tokens by their idf over the chunks' tokens.")
+    seed: int = Field(default=1234, ge=0, description="Seed of the quantiser's clustering.")
+
+
+class FusionConfig(Section):
+    """How the signals become one order."""
+
+    rrf_k: int = Field(default=60, ge=1, le=1000, description="The k of reciprocal rank fusion.")
+    lexical_weight: float = Field(default=1.0, ge=0.0, le=100.0, description="Weight of BM25 in rank fusion.")
+    dense_weight: float = Field(default=1.0, ge=0.0, le=100.0, description="Weight of the dense signal in rank fusion.")
+    depth: int = Field(default=100, ge=1, le=10_000, description="Hits each signal contributes.")
+
+
+class IndexConfig(Section):
+    """Everything about what can be searched."""
+
+    encoder: EncoderConfig = EncoderConfig()
+    dense: DenseConfig = DenseConfig()
+    lexical: LexicalConfig = LexicalConfig()
+    late: LateConfig = LateConfig()
+    fusion: FusionConfig = FusionConfig()
+    models_cache: Path | None = Field(
+        default=None, description="Where converted model weights lie; unset: `~/.cache/asknotes/models`."
+    )

@@ -1,0 +1,1 @@
+"""Notes on disk -> chunks -> a new index snapshot."""

@@ -1,0 +1,1 @@
+"""The question pipeline, the FastAPI app, the command line, the web page."""
