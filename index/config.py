@@ -33,7 +33,7 @@ class EncoderConfig(Section):
     )
     passage_prefix: str | None = Field(
         default=None,
-        description="Put before every passage; unset: what the model's folder says (its `document` or `passage` prompt).",
+        description="Put before every passage; unset: what the model's folder says (its `document` prompt).",
     )
     max_tokens: int = Field(default=512, ge=16, le=8192, description="Longest input, tokens; the rest is cut off.")
     batch_size: int = Field(default=16, ge=1, le=1024, description="Passages encoded at once.")
@@ -52,7 +52,7 @@ class DenseConfig(Section):
     ef_search: int = Field(default=128, ge=1, le=4096, description="HNSW: candidates while searching.")
     nprobe: int = Field(default=16, ge=1, le=65536, description="IVF: lists visited.")
     refine_factor: int = Field(default=8, ge=1, le=256, description="Refine stage: candidates re-scored per result.")
-    seed: int = Field(default=1234, ge=0, description="Seed of every clustering, so that equal notes give equal indexes.")
+    seed: int = Field(default=1234, ge=0, description="Seed of every clustering: equal notes give equal indexes.")
 
 
 class LexicalConfig(Section):

@@ -12,7 +12,7 @@ class Note:
     """A file that was read: its text and where it came from.
 
     ``path`` is relative to the notes root with ``/`` separators and is the note's identity everywhere;
-    ``text`` is the decoded source with ``\\n`` line ends, so that line numbers are those of the file;
+    ``text`` is the decoded source with line feeds only, so that line numbers are those of the file;
     ``sha256`` is the hex digest of the file's bytes; ``metadata`` is what the front matter says.
     """
 

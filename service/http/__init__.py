@@ -1,0 +1,1 @@
+"""The FastAPI app: HTTP in, question pipeline and jobs behind it."""
