@@ -52,7 +52,9 @@ class DenseConfig(Section):
     ef_search: int = Field(default=128, ge=1, le=4096, description="HNSW: candidates while searching.")
     nprobe: int = Field(default=16, ge=1, le=65536, description="IVF: lists visited.")
     refine_factor: int = Field(default=8, ge=1, le=256, description="Refine stage: candidates re-scored per result.")
-    seed: int = Field(default=1234, ge=0, description="Seed of every clustering: equal notes give equal indexes.")
+    seed: int = Field(
+        default=1234, ge=0, le=2**31 - 1, description="Seed of every clustering: equal notes give equal indexes."
+    )
 
 
 class LexicalConfig(Section):
@@ -61,7 +63,7 @@ class LexicalConfig(Section):
     engine: Literal["bm25s", "rank-bm25"] = Field(
         default="bm25s", description="`bm25s` is fast; `rank-bm25` is the reference with the same ranking."
     )
-    k1: float = Field(default=1.5, ge=0.0, le=10.0, description="BM25 term-frequency saturation.")
+    k1: float = Field(default=1.5, ge=0.01, le=10.0, description="BM25 term-frequency saturation.")
     b: float = Field(default=0.75, ge=0.0, le=1.0, description="BM25 length normalisation.")
     heading_repeat: int = Field(
         default=1, ge=0, le=5, description="How often the heading path's terms are counted beside the body's."

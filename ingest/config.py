@@ -14,12 +14,20 @@ class ReaderConfig(Section):
     follow_symlinks: bool = Field(
         default=False, description="Follow links inside the notes folder (never out of it, never in circles)."
     )
+    max_control_share: float = Field(
+        default=0.005,
+        ge=0.0,
+        le=0.5,
+        description="Share of control or replacement characters beyond which a file is binary or damaged and skipped.",
+    )
 
 
 class ChunkerConfig(Section):
     """Notes to chunks; sizes are tokens of the encoder's own tokenizer."""
 
-    target_tokens: int = Field(default=256, ge=16, le=4096, description="A chunk is filled up to about this size.")
+    target_tokens: int = Field(
+        default=256, ge=16, le=4096, description="A chunk is filled up to about this size, or to `max_tokens`."
+    )
     max_tokens: int = Field(
         default=400, ge=32, le=8192, description="No chunk is larger, but for a code block that is kept whole."
     )
@@ -37,7 +45,15 @@ class DuplicateConfig(Section):
     threshold: float = Field(
         default=0.85, ge=0.5, le=1.0, description="Jaccard similarity from which two chunks say the same."
     )
-    permutations: int = Field(default=128, ge=16, le=1024, description="MinHash permutations.")
+    shingle: int = Field(default=5, ge=1, le=32, description="Characters in a shingle, after normalising.")
+    contained_characters: int = Field(
+        default=40,
+        ge=20,
+        le=1000,
+        description="A longer text is a duplicate where it stands whole inside another; a shorter one only when text "
+        "and heading are equal.",
+    )
+    permutations: int = Field(default=128, ge=16, le=1024, multiple_of=4, description="MinHash permutations.")
     seed: int = Field(default=42, ge=0, description="Seed of the permutations.")
 
 

@@ -1,0 +1,243 @@
+"""Text to vectors: one sentence vector and the token vectors of a text, from one forward pass.
+
+The model is a sentence-transformers model (bundled, a local folder or a hub name). On a CPU the bundled
+encoder runs as dynamically quantised ONNX through the adapter in ``onnx_module.py``; the rest of the chain
+(tokenizer, pooling, normalisation, prompts) is sentence-transformers' own either way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from sentence_transformers import SentenceTransformer
+
+from index import weights
+from index.config import EncoderConfig
+from index.errors import ConfigInvalid, WeightsCorrupt
+from index.onnx_module import INT8_FILE, onnx_sentence_transformer
+
+ENCODER_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """What a text becomes.
+
+    ``vector``: (d,) float32, length 1. ``token_vectors``: (t, d) float32, each of length 1, one for each token
+    of the text itself: prefix and special tokens are left out. ``token_ids``: (t,) int32.
+    """
+
+    vector: np.ndarray
+    token_vectors: np.ndarray
+    token_ids: np.ndarray
+
+
+class TextEncoder(Protocol):
+    """What the index asks of an encoder; the toy of the tests fulfils it too."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever the vectors of some text may change."""
+
+    @property
+    def dimension(self) -> int:
+        """Length of every vector."""
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of the text itself, without prefix and special tokens, untruncated."""
+
+    def encode_passages(self, texts: Sequence[str]) -> Iterator[Encoding]:
+        """Encode passages, in order; lazily, a batch at a time."""
+
+    def encode_query(self, text: str) -> Encoding:
+        """Encode a question."""
+
+    def passage_spans(self, text: str) -> list[tuple[int, int]]:
+        """Where in ``text`` each token vector of its passage encoding comes from: (start, end) characters."""
+
+
+class SentenceEncoder:
+    """A TextEncoder on a sentence-transformers model. Thread-safe: one forward pass at a time."""
+
+    def __init__(
+        self,
+        model: SentenceTransformer,
+        *,
+        query_prefix: str,
+        passage_prefix: str,
+        max_tokens: int,
+        batch_size: int,
+        fingerprint: str,
+        backend: str,
+    ) -> None:
+        self._model = model
+        self._query_prefix = query_prefix
+        self._passage_prefix = passage_prefix
+        self._batch_size = batch_size
+        self._fingerprint = fingerprint
+        self.backend = backend
+        model.max_seq_length = min(max_tokens, model.max_seq_length or max_tokens)
+        self._tokenizer = model.tokenizer
+        # A fast tokenizer keeps padding and truncation as state and refuses a second borrower, so one lock
+        # serves tokenizer and model alike.
+        self._lock = threading.Lock()
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of weights, backend, prefixes and truncation."""
+        return self._fingerprint
+
+    @property
+    def dimension(self) -> int:
+        """Length of every vector."""
+        dimension = self._model.get_embedding_dimension()
+        if dimension is None:
+            raise WeightsCorrupt(
+                "The encoder does not say how long its vectors are.",
+                hint="Use a sentence-transformers model with a pooling layer.",
+            )
+        return int(dimension)
+
+    @property
+    def device(self) -> str:
+        """Where the forward pass runs, ``cpu`` or ``cuda:0``."""
+        return str(self._model.device)
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of the text itself, untruncated."""
+        with self._lock:
+            return len(self._tokenizer(text, add_special_tokens=False, truncation=False, verbose=False)["input_ids"])
+
+    def encode_passages(self, texts: Sequence[str]) -> Iterator[Encoding]:
+        """Encode passages, in order; lazily, a batch at a time."""
+        for start in range(0, len(texts), self._batch_size):
+            yield from self._encode(texts[start : start + self._batch_size], self._passage_prefix)
+
+    def encode_query(self, text: str) -> Encoding:
+        """Encode a question."""
+        return self._encode([text], self._query_prefix)[0]
+
+    def passage_spans(self, text: str) -> list[tuple[int, int]]:
+        """Where in ``text`` each token vector of its passage encoding comes from: (start, end) characters."""
+        length = len(self._passage_prefix)
+        with self._lock:
+            offsets = self._tokens([self._passage_prefix + text])["offset_mapping"][0]
+        return [(max(start, length) - length, end - length) for start, end in offsets if _is_own((start, end), length)]
+
+    def _tokens(self, texts: Sequence[str]) -> Any:
+        return self._tokenizer(
+            list(texts), truncation=True, max_length=self._model.max_seq_length, return_offsets_mapping=True
+        )
+
+    def _encode(self, texts: Sequence[str], prefix: str) -> list[Encoding]:
+        prefixed = [prefix + text for text in texts]
+        with self._lock, torch.inference_mode():
+            outputs: list[dict[str, Any]] = self._model.encode(
+                prefixed, output_value=None, batch_size=self._batch_size, show_progress_bar=False
+            )
+            tokens = self._tokens(prefixed)
+        return [
+            _encoding(output, ids, offsets, len(prefix))
+            for output, ids, offsets in zip(outputs, tokens["input_ids"], tokens["offset_mapping"], strict=True)
+        ]
+
+
+def _encoding(
+    output: dict[str, Any], ids: Sequence[int], offsets: Sequence[tuple[int, int]], prefix_length: int
+) -> Encoding:
+    own = [i for i, span in enumerate(offsets) if _is_own(span, prefix_length)]
+    vector = output["sentence_embedding"].float().cpu().numpy()
+    token_vectors = output["token_embeddings"][: len(ids)].float().cpu().numpy()[own]
+    return Encoding(
+        vector=_unit(vector).astype(np.float32),
+        token_vectors=_unit(token_vectors).astype(np.float32),
+        token_ids=np.asarray(ids, dtype=np.int32)[own],
+    )
+
+
+def _is_own(span: tuple[int, int], prefix_length: int) -> bool:
+    # A special token has an empty span; a token of the prefix ends where the prefix ends, at the latest.
+    start, end = span
+    return end > max(start, prefix_length)
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.asarray(vectors / np.maximum(norms, 1e-12))
+
+
+def open_encoder(config: EncoderConfig, *, cache: Path) -> SentenceEncoder:
+    """Load the configured encoder.
+
+    Raises WeightsMissing or WeightsCorrupt (weights.resolve), ConfigInvalid for a device that is not there.
+    """
+    device = choose_device(config.device)
+    resolved = weights.resolve(config.model, cache=cache)
+    backend = choose_backend(config, device=device, folder=Path(resolved.location))
+    if backend == "onnx-int8":
+        model = onnx_sentence_transformer(Path(resolved.location), threads=config.threads)
+    else:
+        if config.threads is not None and device == "cpu":
+            torch.set_num_threads(config.threads)
+        dtype = torch.float32 if device == "cpu" else torch.float16
+        model = SentenceTransformer(resolved.location, device=device, model_kwargs={"dtype": dtype})
+    prompts = model.prompts or {}
+    query_prefix = config.query_prefix if config.query_prefix is not None else prompts.get("query", "")
+    passage_prefix = config.passage_prefix if config.passage_prefix is not None else prompts.get("document", "")
+    return SentenceEncoder(
+        model,
+        query_prefix=query_prefix,
+        passage_prefix=passage_prefix,
+        max_tokens=config.max_tokens,
+        # Dynamic quantisation scales by the largest activation of the whole batch: only alone does a text get
+        # the same vector every time, and that is what makes an incremental index equal to a full one.
+        batch_size=1 if backend == "onnx-int8" else config.batch_size,
+        fingerprint=_fingerprint(
+            {
+                "version": ENCODER_VERSION,
+                "weights": resolved.fingerprint,
+                "backend": backend,
+                "query_prefix": query_prefix,
+                "passage_prefix": passage_prefix,
+                "max_tokens": config.max_tokens,
+            }
+        ),
+        backend=backend,
+    )
+
+
+def choose_device(configured: str) -> str:
+    """Resolve ``auto``; raises ConfigInvalid for a CUDA device where there is none."""
+    if configured == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if configured.startswith("cuda") and not torch.cuda.is_available():
+        raise ConfigInvalid(
+            f"The config asks for device {configured!r}, but PyTorch sees no CUDA device here.",
+            hint="Set device = 'auto' or 'cpu', or install a CUDA build of PyTorch and a driver.",
+        )
+    return configured
+
+
+def choose_backend(config: EncoderConfig, *, device: str, folder: Path) -> str:
+    """``onnx-int8`` where it is configured or, under ``auto``, where it exists and there is no GPU."""
+    quantised = (folder / INT8_FILE).is_file()
+    if config.backend == "onnx-int8" and not quantised:
+        raise ConfigInvalid(
+            f"The encoder {config.model!r} has no quantised ONNX copy.",
+            hint="Use backend = 'torch' or 'auto'; only bundled encoders are quantised at fetching.",
+        )
+    if config.backend == "auto":
+        return "onnx-int8" if quantised and device == "cpu" else "torch"
+    return config.backend
+
+
+def _fingerprint(parts: dict[str, object]) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:16]

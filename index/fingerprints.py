@@ -1,0 +1,31 @@
+"""Fingerprints of what a snapshot is built with: only equal ones may search it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from index.config import IndexConfig
+from index.encoder import TextEncoder
+from index.late import LATE_VERSION
+from index.passages import PASSAGES_VERSION
+from index.tokenizer import Tokenizer
+
+
+def index_fingerprints(config: IndexConfig, encoder: TextEncoder, tokenizer: Tokenizer) -> dict[str, str]:
+    """One fingerprint a part. Settings that act at search time only (``ef_search``, weights) are left out."""
+    return {
+        "encoder": encoder.fingerprint,
+        "tokenizer": tokenizer.fingerprint,
+        "passages": str(PASSAGES_VERSION),
+        "dense index": digest(config.dense.model_dump(include={"factory", "ef_construction", "seed"})),
+        "lexical index": digest(config.lexical.model_dump()),
+        "late index": digest(
+            {"version": LATE_VERSION, **config.late.model_dump(include={"enabled", "code_bytes", "centre", "seed"})}
+        ),
+    }
+
+
+def digest(settings: dict[str, object]) -> str:
+    """Short digest of a JSON-able mapping."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]

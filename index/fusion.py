@@ -1,0 +1,103 @@
+"""Several rankings into one: by rank (reciprocal rank fusion) or by score (convex combination)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+
+from index.errors import ConfigInvalid
+
+Normaliser = Literal["min-max", "z-score", "theoretical-min-max"]
+
+
+def reciprocal_rank_fusion(
+    rankings: Mapping[str, Sequence[int]], *, weights: Mapping[str, float], k: int
+) -> list[tuple[int, float]]:
+    """Return every row with its sum of weight / (k + rank) over the rankings it is in, best first, ties by row.
+
+    G. V. Cormack, C. L. A. Clarke and S. Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and individual Rank
+    Learning Methods", SIGIR 2009, with weights; ranks count from 1. ``rankings`` maps a signal to its rows, best
+    first; a row named twice counts at its better rank. A signal of weight 0 is as if it were not there: its rows do
+    not appear either. Raises ConfigInvalid for a signal without a weight, a negative weight, or k below 0.
+    """
+    if k < 0:
+        raise ConfigInvalid(f"The k of rank fusion is {k}.", hint="Set fusion.rrf_k to 0 or more.")
+    totals: dict[int, list[float]] = {}
+    for signal, weight in _weighted(rankings, weights):
+        for rank, row in enumerate(dict.fromkeys(rankings[signal]), start=1):
+            totals.setdefault(row, []).append(weight / (k + rank))
+    return _best_first(totals)
+
+
+def convex_combination(
+    scores: Mapping[str, Mapping[int, float]],
+    weights: Mapping[str, float],
+    *,
+    normaliser: Normaliser = "min-max",
+    minima: Mapping[str, float] | None = None,
+) -> list[tuple[int, float]]:
+    """Return every row with the weighted mean of its normalised scores, best first, ties by row.
+
+    S. Bruch, S. Gai and A. Ingber, "An Analysis of Fusion Functions for Hybrid Retrieval", ACM TOIS 42(1), 2023,
+    sections 3 and 4. ``scores`` maps a signal to the scores of the rows it found; weights are scaled to a sum of 1.
+    A row that a signal did not find gets the signal's minimum. Normalisers, with the extremes of what was found:
+
+    * ``min-max``: (score - lowest) / (highest - lowest), so that the lowest found counts as not found;
+    * ``theoretical-min-max``: the same from the lowest score possible, which ``minima`` gives for each signal (0 for
+      BM25, -1 for a cosine): the paper's TM2C2, stable where few rows are found;
+    * ``z-score``: (score - mean) / standard deviation.
+
+    A signal whose scores are all the same, and all at its minimum, tells rows apart by nothing and adds 0.
+    A signal of weight 0 is as if it were not there: its rows do not appear either. Raises ConfigInvalid for a signal
+    without a weight or, where it is needed, a minimum, and for a negative weight.
+    """
+    used = [(signal, weight) for signal, weight in _weighted(scores, weights) if scores[signal]]
+    rows = {row for signal, _ in used for row in scores[signal]}
+    total_weight = math.fsum(weight for _, weight in used)
+    totals: dict[int, list[float]] = {row: [] for row in rows}
+    for signal, weight in used:
+        normalised, missing = _normalised(scores[signal], signal, normaliser, minima or {})
+        for row in rows:
+            totals[row].append(weight / total_weight * normalised.get(row, missing))
+    return _best_first(totals)
+
+
+def _weighted(signals: Iterable[str], weights: Mapping[str, float]) -> list[tuple[str, float]]:
+    for signal in signals:
+        weight = weights.get(signal)
+        if weight is None or not math.isfinite(weight) or weight < 0:
+            raise ConfigInvalid(f"The fusion weight of {signal!r} is {weight}.", hint="Give it a number of 0 or more.")
+    return [(signal, weights[signal]) for signal in signals if weights[signal] > 0]
+
+
+def _normalised(
+    found: Mapping[int, float], signal: str, normaliser: Normaliser, minima: Mapping[str, float]
+) -> tuple[dict[int, float], float]:
+    """Return the normalised scores of the rows found, and that of every other row."""
+    values = list(found.values())
+    if normaliser == "z-score":
+        origin = math.fsum(values) / len(values)
+        scale = math.sqrt(math.fsum((value - origin) ** 2 for value in values) / len(values))
+        lowest = min(values)
+    else:
+        lowest = origin = min(values) if normaliser == "min-max" else _minimum(signal, minima)
+        scale = max(values) - origin
+    # Where all scores are equal, their mean may differ from them by rounding.
+    if min(values) == max(values) == lowest or scale <= 0:
+        return dict.fromkeys(found, 0.0), 0.0
+    return {row: (value - origin) / scale for row, value in found.items()}, (lowest - origin) / scale
+
+
+def _minimum(signal: str, minima: Mapping[str, float]) -> float:
+    if signal not in minima:
+        raise ConfigInvalid(
+            f"The lowest possible score of {signal!r} is not given.", hint="Pass it in minima, or choose min-max."
+        )
+    return minima[signal]
+
+
+def _best_first(totals: Mapping[int, Sequence[float]]) -> list[tuple[int, float]]:
+    """Sum exactly, so that the order of the signals cannot decide between equal rows."""
+    summed = [(row, math.fsum(parts)) for row, parts in totals.items()]
+    return sorted(summed, key=lambda entry: (-entry[1], entry[0]))

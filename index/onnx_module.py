@@ -1,0 +1,100 @@
+"""ONNX Runtime under sentence-transformers: the first module of the chain, with the rest left as it is.
+
+sentence-transformers has an ONNX backend of its own, but that needs ``optimum``, which holds transformers at
+an older major version; an input module of our own is the documented seam and needs onnxruntime only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules.input_module import InputModule
+from sentence_transformers.models import Dense, Normalize, Pooling
+from transformers import AutoTokenizer
+
+from index.errors import WeightsCorrupt
+
+INT8_FILE = Path("onnx") / "model_int8.onnx"
+_KNOWN_MODULES: dict[str, Any] = {"Pooling": Pooling, "Normalize": Normalize, "Dense": Dense}
+
+
+class OnnxTransformer(InputModule):
+    """Token embeddings by an ONNX Runtime session: ``input_ids``, ``attention_mask`` -> ``last_hidden_state``."""
+
+    def __init__(self, folder: Path, *, threads: int | None) -> None:
+        super().__init__()
+        self.tokenizer = AutoTokenizer.from_pretrained(str(folder))
+        self.max_seq_length = int(self.tokenizer.model_max_length)
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(folder / INT8_FILE), sess_options=options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime raises its own hierarchy, and bare RuntimeError for a bad file
+            raise WeightsCorrupt(
+                f"ONNX Runtime cannot read {folder / INT8_FILE}: {error}",
+                hint="Run `asknotes models --fetch` again; it replaces what is broken.",
+            ) from error
+
+    def preprocess(self, inputs: Sequence[str], prompt: str | None = None, **_: Any) -> dict[str, torch.Tensor]:
+        """Tokenize a batch: ``input_ids`` and ``attention_mask``, (batch, longest) int64."""
+        texts = [(prompt or "") + text for text in inputs]
+        tokens = self.tokenizer(
+            texts, padding=True, truncation=True, max_length=self.max_seq_length, return_tensors="pt"
+        )
+        return {"input_ids": tokens["input_ids"], "attention_mask": tokens["attention_mask"]}
+
+    def forward(self, features: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Add ``token_embeddings``, (batch, longest, d) float32."""
+        (hidden,) = self._session.run(
+            ["last_hidden_state"],
+            {name: features[name].cpu().numpy() for name in ("input_ids", "attention_mask")},
+        )
+        features["token_embeddings"] = torch.from_numpy(hidden)
+        return features
+
+    def save(self, *_: Any, **__: Any) -> None:
+        """Refuse: the ONNX copy is made by index/onnx_export.py and never written back."""
+        raise TypeError("An ONNX session cannot be saved; save the fp32 folder it was exported from.")
+
+
+def onnx_sentence_transformer(folder: Path, *, threads: int | None) -> SentenceTransformer:
+    """The folder's sentence-transformers chain with its transformer run by ONNX Runtime on the CPU.
+
+    Raises WeightsCorrupt where the folder is not a sentence-transformers folder of known modules.
+    """
+    modules = [OnnxTransformer(folder, threads=threads), *_modules_after_the_transformer(folder)]
+    settings = _read_json(folder / "config_sentence_transformers.json")
+    return SentenceTransformer(modules=modules, device="cpu", prompts=settings.get("prompts", {}))
+
+
+def _modules_after_the_transformer(folder: Path) -> list[torch.nn.Module]:
+    loaded: list[torch.nn.Module] = []
+    for entry in _read_json(folder / "modules.json")[1:]:
+        name = str(entry["type"]).rsplit(".", 1)[-1]
+        if name not in _KNOWN_MODULES:
+            raise WeightsCorrupt(
+                f"{folder / 'modules.json'} asks for a module {entry['type']!r}, which has no place behind ONNX.",
+                hint="Set backend = 'torch' for this encoder.",
+            )
+        module_folder = folder / entry["path"]
+        loaded.append(_KNOWN_MODULES[name].load(str(module_folder)) if module_folder.is_dir() else Normalize())
+    return loaded
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise WeightsCorrupt(
+            f"{path} cannot be read: {error}", hint="Run `asknotes models --fetch` again; it replaces what is broken."
+        ) from error

@@ -1,0 +1,30 @@
+"""What of a chunk each part of the index sees."""
+
+from __future__ import annotations
+
+from index.schema import Chunk
+from index.tokenizer import Tokenizer
+
+PASSAGES_VERSION = 1
+
+
+def embedded_text(chunk: Chunk) -> str:
+    """What the encoder reads: the heading path, then the body.
+
+    In study notes the heading is the question and the body its answer; neither is understood without the other.
+    """
+    return "\n".join([*heading_lines(chunk), chunk.text])
+
+
+def lexical_terms(chunk: Chunk, tokenizer: Tokenizer, *, heading_repeat: int) -> list[str]:
+    """What BM25 counts: the body's terms and, ``heading_repeat`` times, those of the heading path."""
+    heading = tokenizer.terms("\n".join(heading_lines(chunk)))
+    return heading * heading_repeat + tokenizer.terms(chunk.text)
+
+
+def heading_lines(chunk: Chunk) -> list[str]:
+    """The heading path as one line, or none; the note's title leads where the path does not name it."""
+    path = list(chunk.heading)
+    if chunk.title and chunk.title not in path:
+        path.insert(0, chunk.title)
+    return [" > ".join(path)] if path else []

@@ -1,0 +1,40 @@
+"""A reader's hold on a snapshot folder, by ``flock``: the pruner asks for the whole and finds it taken.
+
+The kernel lets the hold go when its process dies, so a crashed reader never keeps a folder alive.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+
+class SharedHold:
+    """Shared lock on a folder from construction to ``release``."""
+
+    def __init__(self, folder: Path) -> None:
+        self._descriptor: int | None = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(self._descriptor, fcntl.LOCK_SH)
+
+    def release(self) -> None:
+        """Let go; doing so twice is harmless."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+@contextlib.contextmanager
+def removable(folder: Path) -> Iterator[bool]:
+    """Whether nobody holds the folder; while the block runs, nobody can take hold of it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        yield False
+    else:
+        yield True
+    finally:
+        os.close(descriptor)

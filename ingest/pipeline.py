@@ -1,0 +1,300 @@
+"""A note's way into the index, a step a line: read, clean, chunk, fold, encode, build, publish."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from index.config import IndexConfig
+from index.dense import DenseIndex
+from index.durable import storage_errors
+from index.embedding_cache import EmbeddingCache
+from index.encoder import TextEncoder
+from index.errors import AsknotesError, IndexMissing, NotesMissing
+from index.fingerprints import digest, index_fingerprints
+from index.late import LateIndex, TokenVectors
+from index.lexical import LexicalIndex
+from index.passages import embedded_text, lexical_terms
+from index.publishing import CACHE, SnapshotContent, publish, writing
+from index.schema import Chunk, Note
+from index.snapshot import Manifest, NoteRecord, current_name, verified_manifest
+from index.tokenizer import Tokenizer
+from ingest.chunker import CHUNKER_VERSION, chunk_note
+from ingest.clean import CLEAN_VERSION, clean_note
+from ingest.config import IngestConfig
+from ingest.dedupe import fold_duplicates
+from ingest.reader import ReadResult, SkippedFile, read_notes
+
+
+class ProgressListener(Protocol):
+    """Hears how far a run is."""
+
+    def start(self, stage: str, total: int) -> None:
+        """A stage of ``total`` steps begins."""
+
+    def advance(self, n: int) -> None:
+        """``n`` more steps of the stage are done."""
+
+    def finish(self) -> None:
+        """The stage is done."""
+
+
+class _Unheard:
+    def start(self, stage: str, total: int) -> None:
+        """Nobody listens."""
+
+    def advance(self, n: int) -> None:
+        """Nobody listens."""
+
+    def finish(self) -> None:
+        """Nobody listens."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoteCounts:
+    """What happened to the notes since the snapshot before."""
+
+    added: int
+    changed: int
+    removed: int
+    unchanged: int
+    skipped: tuple[SkippedFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSummary:
+    """What a run of the pipeline did.
+
+    ``chunks`` are in the snapshot, ``duplicates`` were folded into one of them, ``passages_left_out`` were bare
+    headings and questions without answers, ``chunks_embedded`` had to be encoded in this run.
+    """
+
+    snapshot: str
+    notes: NoteCounts
+    chunks: int
+    duplicates: int
+    passages_left_out: int
+    chunks_embedded: int
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """The summary of the command line's ``--json``."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunked:
+    chunks: list[Chunk]
+    per_note: Mapping[str, int]
+    duplicates: int
+    left_out: int
+
+
+@dataclass(slots=True)
+class _Stopwatch:
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        return round(time.monotonic() - self.started, 3)
+
+
+def index_notes(
+    paths: Sequence[Path],
+    data: Path,
+    config: IndexConfig,
+    ingest: IngestConfig,
+    *,
+    encoder: TextEncoder,
+    full: bool = False,
+    listener: ProgressListener | None = None,
+) -> IndexSummary:
+    """Make the published snapshot hold exactly the notes under ``paths``.
+
+    Without ``paths`` those of the published snapshot are read again. Passages that were encoded before are
+    taken from the cache unless ``full``; when neither notes nor settings changed, nothing is published.
+
+    Raises NotesMissing, IndexLocked, DataFolderForeign, StorageFailed; what was published before stays.
+    """
+    heard = listener or _Unheard()
+    watch = _Stopwatch()
+    with writing(data):
+        previous = _previous(data)
+        sources = _sources(paths, previous)
+        read = read_notes(sources, ingest.reader)
+        counts = _note_counts(read, previous)
+        tokenizer = Tokenizer()
+        fingerprints = {**index_fingerprints(config, encoder, tokenizer), **ingest_fingerprints(ingest)}
+        if previous is not None and not full and _nothing_changed(counts, previous, fingerprints, sources):
+            return _summary(previous, counts, embedded=0, seconds=watch.seconds)
+        chunked = _chunk(read.notes, ingest, encoder, heard)
+        with storage_errors("Writing the embedding cache"):
+            embedded, content = _encode_and_build(
+                chunked, data, config, encoder=encoder, tokenizer=tokenizer, full=full, listener=heard
+            )
+        manifest = publish(
+            data,
+            SnapshotContent(
+                chunks=chunked.chunks,
+                **content,
+                fingerprints=fingerprints,
+                sources=tuple(str(path) for path in sources),
+                notes={
+                    note.path: NoteRecord(sha256=note.sha256, chunks=chunked.per_note.get(note.path, 0))
+                    for note in read.notes
+                },
+                counts={
+                    "notes": len(read.notes),
+                    "chunks": len(chunked.chunks),
+                    "duplicates": chunked.duplicates,
+                    "passages_left_out": chunked.left_out,
+                },
+                build=_build_figures(watch.seconds, embedded),
+            ),
+        )
+    return _summary(manifest, counts, embedded=embedded, seconds=watch.seconds)
+
+
+def ingest_fingerprints(ingest: IngestConfig) -> dict[str, str]:
+    """Fingerprint of everything that decides how notes become chunks."""
+    settings = {
+        "versions": [CLEAN_VERSION, CHUNKER_VERSION],
+        "chunker": ingest.chunker.model_dump(),
+        "duplicates": ingest.duplicates.model_dump(),
+    }
+    return {"chunker": digest(settings)}
+
+
+def _previous(data: Path) -> Manifest | None:
+    try:
+        return verified_manifest(data, current_name(data))
+    except IndexMissing:
+        return None
+    except AsknotesError:
+        return None  # a damaged or outdated snapshot is simply built anew
+
+
+def _sources(paths: Sequence[Path], previous: Manifest | None) -> list[Path]:
+    if paths:
+        return [path.expanduser().absolute() for path in paths]
+    if previous is None or not previous.sources:
+        raise NotesMissing(
+            "No notes folder was given, and nothing is indexed yet that would name one.",
+            hint="Run `asknotes index NOTES_FOLDER` once; later runs may leave the folder out.",
+        )
+    return [Path(source) for source in previous.sources]
+
+
+def _note_counts(read: ReadResult, previous: Manifest | None) -> NoteCounts:
+    before = {path: record.sha256 for path, record in previous.notes.items()} if previous else {}
+    now = {note.path: note.sha256 for note in read.notes}
+    kept = before.keys() & now.keys()
+    changed = sum(before[path] != now[path] for path in kept)
+    return NoteCounts(
+        added=len(now) - len(kept),
+        changed=changed,
+        removed=len(before) - len(kept),
+        unchanged=len(kept) - changed,
+        skipped=read.skipped,
+    )
+
+
+def _nothing_changed(
+    counts: NoteCounts, previous: Manifest, fingerprints: Mapping[str, str], sources: Iterable[Path]
+) -> bool:
+    return (
+        not (counts.added or counts.changed or counts.removed)
+        and previous.fingerprints == fingerprints
+        and previous.sources == tuple(str(path) for path in sources)
+    )
+
+
+def _chunk(
+    notes: Sequence[Note], ingest: IngestConfig, encoder: TextEncoder, listener: ProgressListener
+) -> _Chunked:
+    listener.start("reading notes", len(notes))
+    found: list[Chunk] = []
+    left_out = 0
+    for note in notes:
+        chunked = chunk_note(note, clean_note(note), ingest.chunker, encoder.count_tokens)
+        found += chunked.chunks
+        left_out += len(chunked.left_out)
+        listener.advance(1)
+    listener.finish()
+    kept = fold_duplicates(found, ingest.duplicates)
+    per_note: dict[str, int] = {}
+    for chunk in kept:
+        per_note[chunk.note] = per_note.get(chunk.note, 0) + 1
+    return _Chunked(chunks=kept, per_note=per_note, duplicates=len(found) - len(kept), left_out=left_out)
+
+
+def _encode_and_build(
+    chunked: _Chunked,
+    data: Path,
+    config: IndexConfig,
+    *,
+    encoder: TextEncoder,
+    tokenizer: Tokenizer,
+    full: bool,
+    listener: ProgressListener,
+) -> tuple[int, dict[str, Any]]:
+    texts = [embedded_text(chunk) for chunk in chunked.chunks]
+    with EmbeddingCache(data / CACHE) as cache:
+        embedded = _encode(cache, encoder, texts, full=full, listener=listener)
+        listener.start("building the index", 3)
+        encodings = [cache.get(encoder, text) for text in texts]
+    vectors = np.stack([encoding.vector for encoding in encodings]) if encodings else np.zeros((0, encoder.dimension))
+    dense = DenseIndex.build(vectors.astype(np.float32), config.dense)
+    listener.advance(1)
+    lexical = LexicalIndex.build(
+        [lexical_terms(chunk, tokenizer, heading_repeat=config.lexical.heading_repeat) for chunk in chunked.chunks],
+        config.lexical,
+    )
+    listener.advance(1)
+    late = None
+    if config.late.enabled:
+        late = LateIndex.build([TokenVectors(e.token_vectors, e.token_ids) for e in encodings], config.late)
+    listener.advance(1)
+    listener.finish()
+    return embedded, {"dense": dense, "lexical": lexical, "late": late}
+
+
+def _encode(
+    cache: EmbeddingCache, encoder: TextEncoder, texts: Sequence[str], *, full: bool, listener: ProgressListener
+) -> int:
+    wanted = dict.fromkeys(texts) if full else cache.missing(encoder, texts)
+    listener.start("encoding chunks", len(wanted))
+    embedded = 0
+    for _ in cache.encode(encoder, texts, anew=full):
+        embedded += 1
+        listener.advance(1)
+    listener.finish()
+    return embedded
+
+
+def _build_figures(seconds: float, embedded: int) -> dict[str, Any]:
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": seconds,
+        "chunks_embedded": embedded,
+        "machine": f"{platform.machine()} {platform.system()}, Python {platform.python_version()}",
+    }
+
+
+def _summary(manifest: Manifest, counts: NoteCounts, *, embedded: int, seconds: float) -> IndexSummary:
+    return IndexSummary(
+        snapshot=manifest.name,
+        notes=counts,
+        chunks=manifest.counts["chunks"],
+        duplicates=manifest.counts["duplicates"],
+        passages_left_out=manifest.counts["passages_left_out"],
+        chunks_embedded=embedded,
+        seconds=seconds,
+    )

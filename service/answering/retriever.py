@@ -1,0 +1,170 @@
+"""The stages of one search in order: BM25 and dense vectors, fused; then late interaction over all or the best."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from index.config import FusionConfig, IndexConfig
+from index.encoder import Encoding, TextEncoder
+from index.errors import ConfigInvalid
+from index.fusion import reciprocal_rank_fusion
+from index.late import TokenVectors
+from index.schema import Chunk, Hit, Signal
+from index.snapshot import Snapshot
+from index.tokenizer import Tokenizer
+from service.answering.exchange import ChunkFilter, SearchMode
+
+LATE = "late"
+NO_RERANKER = "none"
+
+Ranking = list[tuple[int, float]]
+"""(row, score), best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question as the index sees it: its vectors and its terms."""
+
+    text: str
+    encoding: Encoding
+    terms: tuple[str, ...]
+
+    @property
+    def tokens(self) -> TokenVectors:
+        """The question's token vectors, as late interaction takes them."""
+        return TokenVectors(self.encoding.token_vectors, self.encoding.token_ids)
+
+
+@dataclass(slots=True)
+class Timings:
+    """Milliseconds by stage."""
+
+    stages: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def measure(self, stage: str) -> Iterator[None]:
+        """Add the time of the block to a stage."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            elapsed = (time.perf_counter() - started) * 1000
+            self.stages[stage] = round(self.stages.get(stage, 0.0) + elapsed, 3)
+
+
+def understand(question: str, encoder: TextEncoder, tokenizer: Tokenizer) -> Query:
+    """Encode and segment a question."""
+    return Query(text=question, encoding=encoder.encode_query(question), terms=tuple(tokenizer.terms(question)))
+
+
+def choose_reranker(requested: str | None, mode: SearchMode, snapshot: Snapshot) -> str:
+    """The reranker's name: what was asked for, else late interaction for a hybrid search where it is built.
+
+    Raises ConfigInvalid for a name that is not known or not built.
+    """
+    known = [NO_RERANKER] if snapshot.late is None else [NO_RERANKER, LATE]
+    if requested is None:
+        return known[-1] if mode == "hybrid" else NO_RERANKER
+    if requested not in known:
+        raise ConfigInvalid(f"There is no reranker {requested!r} here.", hint=f"Choose one of: {', '.join(known)}.")
+    return requested
+
+
+def retrieve(
+    query: Query,
+    snapshot: Snapshot,
+    config: IndexConfig,
+    *,
+    mode: SearchMode,
+    reranker: str,
+    top_k: int,
+    chunk_filter: ChunkFilter | None,
+    timings: Timings,
+) -> list[Hit]:
+    """The ``top_k`` best chunks with every stage's rank and score; a chunk outside of the filter is in no stage."""
+    with timings.measure("filter"):
+        allowed = allowed_rows(snapshot.chunks, chunk_filter)
+    rankings = _first_stage(query, snapshot, config.fusion, mode=mode, allowed=allowed, timings=timings)
+    with timings.measure("fusion"):
+        order = _fused(rankings, config.fusion)
+    if reranker == LATE and snapshot.late is not None:
+        with timings.measure(LATE):
+            rows = _late_candidates(order, snapshot, config, mode=mode, allowed=allowed)
+            rankings[LATE] = snapshot.late.search(query.tokens, len(rows), rows=rows)
+        order = rankings[LATE]
+    return _hits(order[:top_k], rankings, snapshot)
+
+
+def allowed_rows(chunks: tuple[Chunk, ...] | list[Chunk], chunk_filter: ChunkFilter | None) -> np.ndarray | None:
+    """Boolean mask (rows,) of what may be found, None for everything."""
+    if chunk_filter is None:
+        return None
+    return np.fromiter((_passes(chunk, chunk_filter) for chunk in chunks), dtype=bool, count=len(chunks))
+
+
+def _passes(chunk: Chunk, chunk_filter: ChunkFilter) -> bool:
+    if chunk_filter.path is not None and not chunk.note.startswith(chunk_filter.path):
+        return False
+    if not set(chunk_filter.tags) <= set(chunk.tags):
+        return False
+    if chunk_filter.language is not None and chunk.language != chunk_filter.language:
+        return False
+    return _in_dates(chunk.date, chunk_filter.date_from, chunk_filter.date_to)
+
+
+def _in_dates(date: str | None, first: str | None, last: str | None) -> bool:
+    if first is None and last is None:
+        return True
+    if date is None:
+        return False
+    # ISO dates compare as text; a bound without a time covers the whole day.
+    return (first is None or date >= first) and (last is None or date[: len(last)] <= last)
+
+
+def _first_stage(
+    query: Query,
+    snapshot: Snapshot,
+    fusion: FusionConfig,
+    *,
+    mode: SearchMode,
+    allowed: np.ndarray | None,
+    timings: Timings,
+) -> dict[str, Ranking]:
+    rankings: dict[str, Ranking] = {}
+    if mode in ("lexical", "hybrid"):
+        with timings.measure("lexical"):
+            rankings["lexical"] = snapshot.lexical.search(query.terms, fusion.depth, allowed=allowed)
+    if mode in ("dense", "hybrid"):
+        with timings.measure("dense"):
+            rows, scores = snapshot.dense.search(query.encoding.vector, fusion.depth, allowed=allowed)
+            rankings["dense"] = list(zip(rows[0].tolist(), scores[0].tolist(), strict=True))
+    return rankings
+
+
+def _fused(rankings: Mapping[str, Ranking], fusion: FusionConfig) -> Ranking:
+    if len(rankings) == 1:
+        return list(next(iter(rankings.values())))
+    weights = {"lexical": fusion.lexical_weight, "dense": fusion.dense_weight}
+    rows = {name: [row for row, _ in ranking] for name, ranking in rankings.items()}
+    return reciprocal_rank_fusion(rows, weights=weights, k=fusion.rrf_k)
+
+
+def _late_candidates(
+    order: Ranking, snapshot: Snapshot, config: IndexConfig, *, mode: SearchMode, allowed: np.ndarray | None
+) -> np.ndarray:
+    if mode == "hybrid" and snapshot.late is not None and snapshot.late.is_exhaustive:
+        return np.arange(len(snapshot.chunks)) if allowed is None else np.flatnonzero(allowed)
+    return np.array([row for row, _ in order[: config.late.candidates]], dtype=np.int64)
+
+
+def _hits(order: Ranking, rankings: Mapping[str, Ranking], snapshot: Snapshot) -> list[Hit]:
+    signals: dict[int, dict[str, Signal]] = {}
+    for name, ranking in rankings.items():
+        for rank, (row, score) in enumerate(ranking, 1):
+            signals.setdefault(row, {})[name] = Signal(rank=rank, score=score)
+    return [Hit(chunk=snapshot.chunks[row], score=score, signals=signals[row]) for row, score in order]
