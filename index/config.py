@@ -74,18 +74,26 @@ class LateConfig(Section):
     """Late interaction (MaxSim) over the encoder's token vectors."""
 
     enabled: bool = Field(default=True, description="Build and use token vectors.")
-    code_bytes: int = Field(
-        default=48, ge=4, le=384, description="Bytes a token vector takes after product quantisation."
+    bits: Literal[4, 8] = Field(
+        default=8, description="Bits a component of a stored token vector takes: 8 loses nothing measurable, 4 little."
     )
     exhaustive_tokens: int = Field(
-        default=400_000,
+        default=150_000,
         ge=0,
         description="Up to so many token vectors in the index every chunk is scored; beyond, only candidates are.",
     )
     candidates: int = Field(default=50, ge=1, le=10_000, description="Chunks scored when not every chunk is.")
     centre: bool = Field(default=True, description="Subtract the mean token vector before comparing.")
-    idf: bool = Field(default=True, description="Weight question tokens by their idf over the chunks' tokens.")
-    seed: int = Field(default=1234, ge=0, description="Seed of the quantiser's clustering.")
+    idf_power: float = Field(
+        default=0.5, ge=0.0, le=2.0, description="Question tokens are weighted by their idf to this power; 0: equally."
+    )
+    lexical_weight: float = Field(
+        default=0.2,
+        ge=0.0,
+        le=10.0,
+        description="Weight of BM25's z-score beside that of late interaction, less where the question's terms are not "
+        "the notes' terms.",
+    )
 
 
 class FusionConfig(Section):

@@ -23,6 +23,13 @@ def write_bytes(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, unless it is there, and fsync the one that holds it."""
+    if not path.is_dir():
+        path.mkdir(parents=True, exist_ok=True)
+        sync_folder(path.parent)
+
+
 def sync_file(path: Path) -> None:
     """Fsync a file that a library wrote."""
     with path.open("rb") as file:
@@ -48,8 +55,12 @@ def replace_file(path: Path, content: bytes) -> None:
     """Replace a small file atomically: the old content or the new one, never a mixture."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     temporary.unlink(missing_ok=True)
-    write_bytes(temporary, content)
-    temporary.replace(path)
+    try:
+        write_bytes(temporary, content)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
     sync_folder(path.parent)
 
 
@@ -71,4 +82,4 @@ def _remedy(error: OSError) -> str:
         return f"The disk is full: free some space or choose another folder with --data, and run it again. {kept}"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"The folder cannot be written: check its owner and rights, or choose another with --data. {kept}"
-    return f"Check the disk and run it again. {kept}"
+    return f"Check the disk (is it full?) and run it again. {kept}"

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
 
 from index import weights
@@ -25,6 +26,9 @@ from index.errors import ConfigInvalid, WeightsCorrupt
 from index.onnx_module import INT8_FILE, onnx_sentence_transformer
 
 ENCODER_VERSION = 1
+# The names under which sentence-transformers' own encode_query and encode_document look for a prompt.
+_QUERY_PROMPTS = ("query",)
+_PASSAGE_PROMPTS = ("document", "passage", "corpus")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +144,9 @@ class SentenceEncoder:
     def _encode(self, texts: Sequence[str], prefix: str) -> list[Encoding]:
         prefixed = [prefix + text for text in texts]
         with self._lock, torch.inference_mode():
+            # An empty prompt keeps a default one of the model's folder from being put before our prefix.
             outputs: list[dict[str, Any]] = self._model.encode(
-                prefixed, output_value=None, batch_size=self._batch_size, show_progress_bar=False
+                prefixed, prompt="", output_value=None, batch_size=self._batch_size, show_progress_bar=False
             )
             tokens = self._tokens(prefixed)
         return [
@@ -155,7 +160,8 @@ def _encoding(
 ) -> Encoding:
     own = [i for i, span in enumerate(offsets) if _is_own(span, prefix_length)]
     vector = output["sentence_embedding"].float().cpu().numpy()
-    token_vectors = output["token_embeddings"][: len(ids)].float().cpu().numpy()[own]
+    # By the mask, not by position: some models pad on the left.
+    token_vectors = output["token_embeddings"][output["attention_mask"].bool()].float().cpu().numpy()[own]
     return Encoding(
         vector=_unit(vector).astype(np.float32),
         token_vectors=_unit(token_vectors).astype(np.float32),
@@ -177,7 +183,8 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 def open_encoder(config: EncoderConfig, *, cache: Path) -> SentenceEncoder:
     """Load the configured encoder.
 
-    Raises WeightsMissing or WeightsCorrupt (weights.resolve), ConfigInvalid for a device that is not there.
+    Raises WeightsMissing or WeightsCorrupt, and ConfigInvalid for a device that is not there, for a backend that
+    the model has no copy for, and for a tokenizer that does not tell where its tokens stand.
     """
     device = choose_device(config.device)
     resolved = weights.resolve(config.model, cache=cache)
@@ -188,10 +195,10 @@ def open_encoder(config: EncoderConfig, *, cache: Path) -> SentenceEncoder:
         if config.threads is not None and device == "cpu":
             torch.set_num_threads(config.threads)
         dtype = torch.float32 if device == "cpu" else torch.float16
-        model = SentenceTransformer(resolved.location, device=device, model_kwargs={"dtype": dtype})
-    prompts = model.prompts or {}
-    query_prefix = config.query_prefix if config.query_prefix is not None else prompts.get("query", "")
-    passage_prefix = config.passage_prefix if config.passage_prefix is not None else prompts.get("document", "")
+        model = _load(resolved.location, device=device, dtype=dtype)
+    _require_offsets(model, config.model)
+    query_prefix = config.query_prefix if config.query_prefix is not None else _prompt(model, _QUERY_PROMPTS)
+    passage_prefix = config.passage_prefix if config.passage_prefix is not None else _prompt(model, _PASSAGE_PROMPTS)
     return SentenceEncoder(
         model,
         query_prefix=query_prefix,
@@ -204,6 +211,7 @@ def open_encoder(config: EncoderConfig, *, cache: Path) -> SentenceEncoder:
             {
                 "version": ENCODER_VERSION,
                 "weights": resolved.fingerprint,
+                "revision": _hub_revision(model),
                 "backend": backend,
                 "query_prefix": query_prefix,
                 "passage_prefix": passage_prefix,
@@ -212,6 +220,34 @@ def open_encoder(config: EncoderConfig, *, cache: Path) -> SentenceEncoder:
         ),
         backend=backend,
     )
+
+
+def _load(location: str, *, device: str, dtype: torch.dtype) -> SentenceTransformer:
+    try:
+        return SentenceTransformer(location, device=device, model_kwargs={"dtype": dtype})
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
+        raise WeightsCorrupt(
+            f"The encoder {location!r} cannot be loaded: {error}",
+            hint="Check the folder, or the name and the way to its hub; `bundled:` models need no hub.",
+        ) from error
+
+
+def _require_offsets(model: SentenceTransformer, name: str) -> None:
+    if not getattr(model.tokenizer, "is_fast", False):
+        raise ConfigInvalid(
+            f"The tokenizer of {name!r} cannot say which characters a token comes from.",
+            hint="Choose an encoder with a fast tokenizer (a tokenizer.json in its folder).",
+        )
+
+
+def _prompt(model: SentenceTransformer, names: Sequence[str]) -> str:
+    prompts = model.prompts or {}
+    return next((str(prompts[name]) for name in names if prompts.get(name)), "")
+
+
+def _hub_revision(model: SentenceTransformer) -> str | None:
+    # A hub's name stays while the weights behind it change; local folders are told apart by their bytes.
+    return getattr(getattr(model[0], "config", None), "_commit_hash", None)
 
 
 def choose_device(configured: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
+from index.calibration_questions import CALIBRATION_QUESTIONS
 from index.config import IndexConfig
 from index.encoder import TextEncoder
 from index.late import LATE_VERSION
@@ -13,15 +14,19 @@ from index.tokenizer import Tokenizer
 
 
 def index_fingerprints(config: IndexConfig, encoder: TextEncoder, tokenizer: Tokenizer) -> dict[str, str]:
-    """One fingerprint a part. Settings that act at search time only (``ef_search``, weights) are left out."""
+    """One fingerprint a part. Settings that act at search time only (``ef_search``, k1) are left out."""
     return {
         "encoder": encoder.fingerprint,
         "tokenizer": tokenizer.fingerprint,
         "passages": str(PASSAGES_VERSION),
         "dense index": digest(config.dense.model_dump(include={"factory", "ef_construction", "seed"})),
-        "lexical index": digest(config.lexical.model_dump()),
+        "lexical index": digest(config.lexical.model_dump(include={"heading_repeat"})),
         "late index": digest(
-            {"version": LATE_VERSION, **config.late.model_dump(include={"enabled", "code_bytes", "centre", "seed"})}
+            {
+                "version": LATE_VERSION,
+                "questions": CALIBRATION_QUESTIONS,
+                **config.late.model_dump(include={"enabled", "bits", "centre"}),
+            }
         ),
     }
 

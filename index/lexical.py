@@ -110,6 +110,12 @@ class LexicalIndex:
         distinct = set(terms)
         return sum(term in self._term_ids for term in distinct) / len(distinct) if distinct else 0.0
 
+    def idf(self, terms: Sequence[str]) -> npt.NDArray[np.float64]:
+        """Inverse document frequency of each term, (terms,); a term of no document has the greatest there is."""
+        frequencies = np.diff(self._postings.starts)
+        known = [int(frequencies[self._term_ids[term]]) if term in self._term_ids else 0 for term in terms]
+        return _idf(np.array(known, dtype=np.int64), self.rows)
+
     def save(self, folder: Path) -> None:
         """Write the index into ``folder``, which exists: four .npy files and a JSON vocabulary.
 

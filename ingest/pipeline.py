@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,19 +13,20 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from index.calibration_questions import CALIBRATION_QUESTIONS
 from index.config import IndexConfig
 from index.dense import DenseIndex
 from index.durable import storage_errors
 from index.embedding_cache import EmbeddingCache
-from index.encoder import TextEncoder
+from index.encoder import Encoding, TextEncoder
 from index.errors import AsknotesError, IndexMissing, NotesMissing
 from index.fingerprints import digest, index_fingerprints
-from index.late import LateIndex, TokenVectors
+from index.late import LateIndex, TokenVectors, mean_token_vector
 from index.lexical import LexicalIndex
 from index.passages import embedded_text, lexical_terms
 from index.publishing import CACHE, SnapshotContent, publish, writing
 from index.schema import Chunk, Note
-from index.snapshot import Manifest, NoteRecord, current_name, verified_manifest
+from index.snapshot import MANIFEST, SNAPSHOTS, Manifest, NoteRecord, current_name, verified_manifest
 from index.tokenizer import Tokenizer
 from ingest.chunker import CHUNKER_VERSION, chunk_note
 from ingest.clean import CLEAN_VERSION, clean_note
@@ -32,18 +34,20 @@ from ingest.config import IngestConfig
 from ingest.dedupe import fold_duplicates
 from ingest.reader import ReadResult, SkippedFile, read_notes
 
+_log = logging.getLogger(__name__)
+
 
 class ProgressListener(Protocol):
     """Hears how far a run is."""
 
     def start(self, stage: str, total: int) -> None:
-        """A stage of ``total`` steps begins."""
+        """Hear that a stage of ``total`` steps begins."""
 
     def advance(self, n: int) -> None:
-        """``n`` more steps of the stage are done."""
+        """Hear that ``n`` more steps of it are done."""
 
     def finish(self) -> None:
-        """The stage is done."""
+        """Hear that the stage is done."""
 
 
 class _Unheard:
@@ -85,7 +89,7 @@ class IndexSummary:
     seconds: float
 
     def as_json(self) -> dict[str, Any]:
-        """The summary of the command line's ``--json``."""
+        """Return what the command line's ``--json`` prints."""
         return asdict(self)
 
 
@@ -126,13 +130,13 @@ def index_notes(
     heard = listener or _Unheard()
     watch = _Stopwatch()
     with writing(data):
-        previous = _previous(data)
+        previous, sound = _previous(data)
         sources = _sources(paths, previous)
         read = read_notes(sources, ingest.reader)
         counts = _note_counts(read, previous)
         tokenizer = Tokenizer()
         fingerprints = {**index_fingerprints(config, encoder, tokenizer), **ingest_fingerprints(ingest)}
-        if previous is not None and not full and _nothing_changed(counts, previous, fingerprints, sources):
+        if previous and sound and not full and _nothing_changed(counts, previous, fingerprints, sources):
             return _summary(previous, counts, embedded=0, seconds=watch.seconds)
         chunked = _chunk(read.notes, ingest, encoder, heard)
         with storage_errors("Writing the embedding cache"):
@@ -164,7 +168,7 @@ def index_notes(
 
 def ingest_fingerprints(ingest: IngestConfig) -> dict[str, str]:
     """Fingerprint of everything that decides how notes become chunks."""
-    settings = {
+    settings: dict[str, object] = {
         "versions": [CLEAN_VERSION, CHUNKER_VERSION],
         "chunker": ingest.chunker.model_dump(),
         "duplicates": ingest.duplicates.model_dump(),
@@ -172,24 +176,38 @@ def ingest_fingerprints(ingest: IngestConfig) -> dict[str, str]:
     return {"chunker": digest(settings)}
 
 
-def _previous(data: Path) -> Manifest | None:
+def _previous(data: Path) -> tuple[Manifest | None, bool]:
+    """Return what is published, as far as it can be read, and whether all of it is sound; else it is built anew."""
     try:
-        return verified_manifest(data, current_name(data))
+        name = current_name(data)
     except IndexMissing:
-        return None
-    except AsknotesError:
-        return None  # a damaged or outdated snapshot is simply built anew
+        return None, False
+    try:
+        return verified_manifest(data, name), True
+    except AsknotesError as problem:
+        _log.warning("%s It is built anew.", problem.message)
+    try:
+        return Manifest.read(data / SNAPSHOTS / name / MANIFEST), False
+    except AsknotesError:  # said above
+        return None, False
 
 
 def _sources(paths: Sequence[Path], previous: Manifest | None) -> list[Path]:
     if paths:
-        return [path.expanduser().absolute() for path in paths]
+        return [_absolute(path) for path in paths]
     if previous is None or not previous.sources:
         raise NotesMissing(
             "No notes folder was given, and nothing is indexed yet that would name one.",
             hint="Run `asknotes index NOTES_FOLDER` once; later runs may leave the folder out.",
         )
     return [Path(source) for source in previous.sources]
+
+
+def _absolute(path: Path) -> Path:
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError:  # `~name` where there is no such user: a file may still be called that
+        return path.absolute()
 
 
 def _note_counts(read: ReadResult, previous: Manifest | None) -> NoteCounts:
@@ -216,9 +234,7 @@ def _nothing_changed(
     )
 
 
-def _chunk(
-    notes: Sequence[Note], ingest: IngestConfig, encoder: TextEncoder, listener: ProgressListener
-) -> _Chunked:
+def _chunk(notes: Sequence[Note], ingest: IngestConfig, encoder: TextEncoder, listener: ProgressListener) -> _Chunked:
     listener.start("reading notes", len(notes))
     found: list[Chunk] = []
     left_out = 0
@@ -250,6 +266,7 @@ def _encode_and_build(
         embedded = _encode(cache, encoder, texts, full=full, listener=listener)
         listener.start("building the index", 3)
         encodings = [cache.get(encoder, text) for text in texts]
+        query_means = _query_means(cache, encoder) if config.late.enabled else {}
     vectors = np.stack([encoding.vector for encoding in encodings]) if encodings else np.zeros((0, encoder.dimension))
     dense = DenseIndex.build(vectors.astype(np.float32), config.dense)
     listener.advance(1)
@@ -260,10 +277,34 @@ def _encode_and_build(
     listener.advance(1)
     late = None
     if config.late.enabled:
-        late = LateIndex.build([TokenVectors(e.token_vectors, e.token_ids) for e in encodings], config.late)
+        tokens = [TokenVectors(e.token_vectors, e.token_ids) for e in encodings]
+        late = LateIndex.build(tokens, config.late, query_means)
     listener.advance(1)
     listener.finish()
     return embedded, {"dense": dense, "lexical": lexical, "late": late}
+
+
+class _QuestionEncoder:
+    """An encoder that reads everything as a question, so that the cache keeps questions too."""
+
+    def __init__(self, encoder: TextEncoder) -> None:
+        self._encoder = encoder
+        self.fingerprint = f"{encoder.fingerprint}-question"
+
+    def encode_passages(self, texts: Sequence[str]) -> Iterator[Encoding]:
+        """Encode questions, in order."""
+        return (self._encoder.encode_query(text) for text in texts)
+
+
+def _query_means(cache: EmbeddingCache, encoder: TextEncoder) -> dict[str, np.ndarray]:
+    questions = _QuestionEncoder(encoder)
+    means = {}
+    for language, texts in CALIBRATION_QUESTIONS.items():
+        for _ in cache.encode(questions, texts):
+            pass
+        encodings = [cache.get(questions, text) for text in texts]
+        means[language] = mean_token_vector([TokenVectors(e.token_vectors, e.token_ids) for e in encodings])
+    return means
 
 
 def _encode(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -17,6 +17,7 @@ from index.late import TokenVectors
 from index.schema import Chunk, Hit, Signal
 from index.snapshot import Snapshot
 from index.tokenizer import Tokenizer
+from ingest.language import language_of
 from service.answering.exchange import ChunkFilter, SearchMode
 
 LATE = "late"
@@ -34,10 +35,12 @@ class Query:
     encoding: Encoding
     terms: tuple[str, ...]
 
+    language: str
+
     @property
     def tokens(self) -> TokenVectors:
         """The question's token vectors, as late interaction takes them."""
-        return TokenVectors(self.encoding.token_vectors, self.encoding.token_ids)
+        return TokenVectors(self.encoding.token_vectors, self.encoding.token_ids, self.language.split("-")[0])
 
 
 @dataclass(slots=True)
@@ -59,7 +62,12 @@ class Timings:
 
 def understand(question: str, encoder: TextEncoder, tokenizer: Tokenizer) -> Query:
     """Encode and segment a question."""
-    return Query(text=question, encoding=encoder.encode_query(question), terms=tuple(tokenizer.terms(question)))
+    return Query(
+        text=question,
+        encoding=encoder.encode_query(question),
+        terms=tuple(tokenizer.terms(question)),
+        language=language_of(question),
+    )
 
 
 def choose_reranker(requested: str | None, mode: SearchMode, snapshot: Snapshot) -> str:
@@ -95,12 +103,13 @@ def retrieve(
     if reranker == LATE and snapshot.late is not None:
         with timings.measure(LATE):
             rows = _late_candidates(order, snapshot, config, mode=mode, allowed=allowed)
-            rankings[LATE] = snapshot.late.search(query.tokens, len(rows), rows=rows)
-        order = rankings[LATE]
+            scores = snapshot.late.scores(query.tokens, rows)
+            rankings[LATE] = _ranking(rows, scores)
+            order = _ranking(rows, _with_lexical(scores, rows, query, snapshot, config))
     return _hits(order[:top_k], rankings, snapshot)
 
 
-def allowed_rows(chunks: tuple[Chunk, ...] | list[Chunk], chunk_filter: ChunkFilter | None) -> np.ndarray | None:
+def allowed_rows(chunks: Sequence[Chunk], chunk_filter: ChunkFilter | None) -> np.ndarray | None:
     """Boolean mask (rows,) of what may be found, None for everything."""
     if chunk_filter is None:
         return None
@@ -142,7 +151,7 @@ def _first_stage(
     if mode in ("dense", "hybrid"):
         with timings.measure("dense"):
             rows, scores = snapshot.dense.search(query.encoding.vector, fusion.depth, allowed=allowed)
-            rankings["dense"] = list(zip(rows[0].tolist(), scores[0].tolist(), strict=True))
+            rankings["dense"] = list(zip(rows.tolist(), scores.tolist(), strict=True))
     return rankings
 
 
@@ -160,6 +169,28 @@ def _late_candidates(
     if mode == "hybrid" and snapshot.late is not None and snapshot.late.is_exhaustive:
         return np.arange(len(snapshot.chunks)) if allowed is None else np.flatnonzero(allowed)
     return np.array([row for row, _ in order[: config.late.candidates]], dtype=np.int64)
+
+
+def _with_lexical(
+    scores: np.ndarray, rows: np.ndarray, query: Query, snapshot: Snapshot, config: IndexConfig
+) -> np.ndarray:
+    """Convex combination of z-scores (Bruch, Gai & Ingber, TOIS 2023) of late interaction and BM25.
+
+    BM25 counts by the square of the share of the question's terms that the notes use at all: where a question shares
+    few words with the notes, as one in another language does, what BM25 finds is noise.
+    """
+    weight = config.late.lexical_weight * snapshot.lexical.known_share(query.terms) ** 2
+    return _standardised(scores) + weight * _standardised(snapshot.lexical.scores(query.terms)[rows])
+
+
+def _standardised(scores: np.ndarray) -> np.ndarray:
+    deviation = float(scores.std()) if len(scores) else 0.0
+    return np.asarray((scores - scores.mean()) / deviation if deviation > 0 else np.zeros_like(scores))
+
+
+def _ranking(rows: np.ndarray, scores: np.ndarray) -> Ranking:
+    order = np.lexsort((rows, -scores))
+    return list(zip(rows[order].tolist(), scores[order].tolist(), strict=True))
 
 
 def _hits(order: Ranking, rankings: Mapping[str, Ranking], snapshot: Snapshot) -> list[Hit]:

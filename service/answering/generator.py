@@ -1,0 +1,187 @@
+"""The causal language model: a prompt in, pieces of text out as they are written.
+
+Through transformers, on CUDA where there is one. The part of the prompt that is the same for every question (the
+instruction) is read once and its key/value cache copied for each question.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, StoppingCriteria, StoppingCriteriaList
+from transformers.generation.streamers import TextIteratorStreamer
+
+from index.encoder import choose_device
+from index.errors import GenerationFailed
+from index.weights import ResolvedModel
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """``instruction`` is the same for every question of a language; ``request`` holds passages and question."""
+
+    instruction: str
+    request: str
+
+
+class LanguageModel(Protocol):
+    """What answering asks of a language model; the toy of the tests fulfils it too."""
+
+    @property
+    def name(self) -> str:
+        """The model's name in the config."""
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of a text."""
+
+    def write(self, prompt: Prompt, *, max_new_tokens: int, stop: Callable[[], bool]) -> Iterator[str]:
+        """Write greedily; ends at the model's own end, after ``max_new_tokens`` or soon after ``stop()`` is true."""
+
+
+class TransformersModel:
+    """A LanguageModel on transformers. One question at a time; others wait for their turn."""
+
+    def __init__(self, resolved: ResolvedModel, *, device: str, dtype: str) -> None:
+        self._name = resolved.name
+        target = choose_device(device)
+        try:
+            self._tokenizer = AutoTokenizer.from_pretrained(resolved.location)
+            self._model = AutoModelForCausalLM.from_pretrained(
+                resolved.location, dtype=choose_dtype(dtype, target), attn_implementation="sdpa"
+            ).to(target)
+        except (OSError, ValueError, RuntimeError, torch.cuda.OutOfMemoryError) as error:
+            raise GenerationFailed(
+                f"The language model {resolved.name!r} cannot be loaded: {error}",
+                hint="Choose another with answering.model, or `none` to answer in the notes' own sentences.",
+            ) from error
+        if self._tokenizer.chat_template is None:
+            raise GenerationFailed(
+                f"The language model {resolved.name!r} has no chat template.",
+                hint="Choose an instruction-tuned model.",
+            )
+        self._model.eval()
+        self._prefixes: dict[str, tuple[list[int], DynamicCache]] = {}
+        self._turn = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        """The model's name in the config."""
+        return self._name
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of a text."""
+        return len(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def write(self, prompt: Prompt, *, max_new_tokens: int, stop: Callable[[], bool]) -> Iterator[str]:
+        """Write greedily; a caller that stops listening stops the writing."""
+        with self._turn:
+            yield from self._write(prompt, max_new_tokens=max_new_tokens, stop=stop)
+
+    def _write(self, prompt: Prompt, *, max_new_tokens: int, stop: Callable[[], bool]) -> Iterator[str]:
+        ids = self._prompt_ids(prompt)
+        left = threading.Event()
+        streamer = TextIteratorStreamer(self._tokenizer, skip_prompt=True, skip_special_tokens=True)
+        failures: list[Exception] = []
+
+        def run() -> None:
+            try:
+                self._generate(ids, prompt, streamer, max_new_tokens, lambda: left.is_set() or stop())
+            except Exception as error:  # noqa: BLE001 - handed to the caller, who waits on the queue
+                failures.append(error)
+                streamer.end()
+
+        writer = threading.Thread(target=run, name="language-model", daemon=True)
+        writer.start()
+        try:
+            yield from _pieces(streamer)
+        finally:
+            left.set()
+            writer.join()
+        if failures:
+            raise GenerationFailed(
+                f"The language model stopped with an error: {failures[0]}",
+                hint="The log has the details; answering.model = 'none' answers without it.",
+            ) from failures[0]
+
+    @torch.inference_mode()
+    def _generate(
+        self,
+        ids: list[int],
+        prompt: Prompt,
+        streamer: TextIteratorStreamer,
+        max_new_tokens: int,
+        stop: Callable[[], bool],
+    ) -> None:
+        prefix, cache = self._prefix(prompt.instruction)
+        reused = copy.deepcopy(cache) if ids[: len(prefix)] == prefix else None
+        inputs = torch.tensor([ids], device=self._model.device)
+        self._model.generate(
+            inputs,
+            attention_mask=torch.ones_like(inputs),
+            past_key_values=reused,
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            streamer=streamer,
+            stopping_criteria=StoppingCriteriaList([_StopWhen(stop)]),
+            pad_token_id=self._tokenizer.pad_token_id or self._tokenizer.eos_token_id,
+        )
+
+    def _prompt_ids(self, prompt: Prompt) -> list[int]:
+        messages = [
+            {"role": "system", "content": prompt.instruction},
+            {"role": "user", "content": prompt.request},
+        ]
+        ids = self._tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)["input_ids"]
+        return list(ids)
+
+    def _prefix(self, instruction: str) -> tuple[list[int], DynamicCache]:
+        """Token ids and key/value cache of what every prompt with this instruction begins with."""
+        if instruction not in self._prefixes:
+            one, other = (self._prompt_ids(Prompt(instruction, text)) for text in ("0", "A"))
+            shared = next(i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
+            cache = DynamicCache(config=self._model.config)
+            self._model(torch.tensor([one[:shared]], device=self._model.device), past_key_values=cache, use_cache=True)
+            self._prefixes[instruction] = one[:shared], cache
+        return self._prefixes[instruction]
+
+
+class _StopWhen(StoppingCriteria):  # type: ignore[misc] # transformers is untyped here
+    def __init__(self, stop: Callable[[], bool]) -> None:
+        self._stop = stop
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: Any) -> torch.Tensor:  # noqa: ARG002
+        return torch.full((input_ids.shape[0],), self._stop(), dtype=torch.bool, device=input_ids.device)
+
+
+def _pieces(streamer: TextIteratorStreamer) -> Iterator[str]:
+    for piece in streamer:
+        if piece:
+            yield piece
+
+
+def choose_dtype(configured: str, device: str) -> torch.dtype:
+    """Resolve ``auto``: half precision on a GPU, on a CPU whichever of bfloat16 and float32 multiplies faster here."""
+    if configured != "auto":
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[configured]
+    if device.startswith("cuda"):
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    # Without AVX512-BF16 or AMX, bfloat16 is emulated and ten times slower; with them it is twice as fast.
+    return min((torch.float32, torch.bfloat16), key=_matmul_seconds)
+
+
+def _matmul_seconds(dtype: torch.dtype) -> float:
+    left, right = torch.ones(64, 1024, dtype=dtype), torch.ones(1024, 1024, dtype=dtype)
+    left @ right  # the first call of a kernel pays for its setup
+    started = time.perf_counter()
+    for _ in range(3):
+        left @ right
+    return time.perf_counter() - started

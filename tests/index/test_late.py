@@ -1,0 +1,265 @@
+"""MaxSim against a slow hand-written reference; what is stored, and what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from index.config import LateConfig
+from index.errors import IndexCorrupt
+from index.late import LateIndex, TokenVectors, mean_token_vector
+
+EVERY_SETTING = [LateConfig(centre=centre, idf_power=power) for centre in (False, True) for power in (0.0, 0.5, 1.0)]
+PLAIN = LateConfig(centre=False, idf_power=0.0)
+EIGHT_AND_FOUR = pytest.mark.parametrize(("bits", "tolerance"), [(8, 0.01), (4, 0.15)])
+
+
+def tokens(rows: list[list[float]], ids: list[int]) -> TokenVectors:
+    vectors = np.array(rows, dtype=np.float32).reshape(len(ids), -1)
+    return TokenVectors(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.array(ids, dtype=np.int32))
+
+
+def random_tokens(random: np.random.Generator, count: int, dimension: int = 8) -> TokenVectors:
+    vectors = random.normal(size=(count, dimension)).astype(np.float32) + 0.5
+    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return TokenVectors(vectors, random.integers(0, 20, count).astype(np.int32))
+
+
+def random_chunks(counts: list[int], seed: int = 0, dimension: int = 8) -> list[TokenVectors]:
+    random = np.random.default_rng(seed)
+    return [random_tokens(random, count, dimension) for count in counts]
+
+
+def reference(
+    chunks: list[TokenVectors],
+    query: TokenVectors,
+    config: LateConfig,
+    query_means: Mapping[str, np.ndarray] | None = None,
+) -> list[float]:
+    """MaxSim as the docstring of index/late.py says it, a token at a time."""
+    nothing = np.zeros(query.vectors.shape[1])
+    everything = [vector.astype(float) for chunk in chunks for vector in chunk.vectors]
+    mean = sum(everything, nothing) / len(everything) if config.centre and everything else nothing
+    asked_mean = (query_means or {}).get(query.language or "", mean) if config.centre else nothing
+
+    def centred(vector: np.ndarray, centre: np.ndarray) -> np.ndarray:
+        shifted = vector.astype(float) - centre
+        return np.asarray(shifted / np.linalg.norm(shifted))
+
+    def weight(token: int) -> float:
+        holding = sum(token in chunk.ids for chunk in chunks)
+        return float(math.log(1 + (len(chunks) - holding + 0.5) / (holding + 0.5)) ** config.idf_power)
+
+    weights = [weight(token) for token in query.ids.tolist()]
+    scores = []
+    for chunk in chunks:
+        if not len(chunk.ids):
+            scores.append(-1.0)
+            continue
+        own = [centred(vector, mean) for vector in chunk.vectors]
+        best = [max(centred(asked, asked_mean) @ each for each in own) for asked in query.vectors]
+        scores.append(sum(w * b for w, b in zip(weights, best, strict=True)) / sum(weights))
+    return scores
+
+
+def test_a_case_worked_by_hand() -> None:
+    chunks = [tokens([[1, 0], [0, 1]], [7, 8]), tokens([[3, 4]], [9])]
+    query = tokens([[1, 0], [0, 1]], [7, 9])
+    # Chunk 0 holds both directions; in chunk 1 the one token has cosine 0.6 with the first and 0.8 with the second.
+    assert LateIndex.build(chunks, PLAIN).scores(query).tolist() == pytest.approx([1, 0.7], abs=3e-3)
+    # A token in one of the two chunks weighs ln(1 + 1.5 / 1.5) = ln 2, one in neither ln(1 + 2.5 / 0.5) = ln 6.
+    weighted = LateIndex.build(chunks, LateConfig(idf_power=1.0))
+    assert weighted.token_weights(query).tolist() == [0.5, 0.5]
+    seldom = tokens([[1, 0], [0, 1]], [7, 1])
+    shares = [math.log(2) / math.log(12), math.log(6) / math.log(12)]
+    assert weighted.token_weights(seldom).tolist() == pytest.approx(shares)
+    assert LateIndex.build(chunks, PLAIN).token_weights(seldom).tolist() == [0.5, 0.5]
+
+
+@given(
+    counts=st.lists(st.integers(0, 6), min_size=1, max_size=6),
+    asked=st.integers(1, 4),
+    config=st.sampled_from(EVERY_SETTING),
+    language=st.sampled_from([None, "zh", "en"]),
+    seed=st.integers(0, 1000),
+)
+@settings(max_examples=60, deadline=None)
+def test_scores_are_those_of_the_slow_reference(
+    counts: list[int], asked: int, config: LateConfig, language: str | None, seed: int
+) -> None:
+    assume(sum(counts) != 1 or not config.centre)  # one token is its own mean: nothing is left of it
+    random = np.random.default_rng(seed)
+    chunks = [random_tokens(random, count) for count in counts]
+    query = dataclasses.replace(random_tokens(random, asked), language=language)
+    query_means = {"zh": random.normal(0, 0.1, 8).astype(np.float32)}
+    scores = LateIndex.build(chunks, config, query_means).scores(query)
+    assert scores.dtype == np.float32
+    np.testing.assert_allclose(scores, reference(chunks, query, config, query_means), atol=0.01)
+
+
+@EIGHT_AND_FOUR
+def test_codes_score_nearly_as_the_exact_vectors_do(bits: Literal[4, 8], tolerance: float) -> None:
+    for dimension in (8, 15):  # an odd one leaves half a byte over
+        chunks = random_chunks([30, 20, 10, 25], dimension=dimension)
+        config = LateConfig(bits=bits)
+        query = random_chunks([6], seed=3, dimension=dimension)[0]
+        built = LateIndex.build(chunks, config)
+        np.testing.assert_allclose(built.scores(query), reference(chunks, query, config), atol=tolerance)
+        width = dimension if bits == 8 else (dimension + 1) // 2
+        assert built.bytes_per_chunk == 85 * (width + 4) / 4
+
+
+def test_every_value_of_four_bits_survives_packing() -> None:
+    values = np.arange(-7, 8, dtype=np.float32)[None, :]
+    index = LateIndex.build([TokenVectors(values, np.array([1], np.int32))], LateConfig(bits=4, centre=False))
+    unit = values / np.linalg.norm(values)
+    assert index.match(TokenVectors(unit, np.array([1], np.int32)), 0)[0, 0] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("exhaustive_tokens", [400_000, 0], ids=["all decoded", "decoded when asked for"])
+@pytest.mark.parametrize("rows", [[2], [4, 1], [0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [1, 1, 3, 0, 0], [3]])
+def test_candidates_score_what_they_score_among_all(exhaustive_tokens: int, rows: list[int]) -> None:
+    config = LateConfig(exhaustive_tokens=exhaustive_tokens)
+    chunks = random_chunks([4, 2, 7, 0, 3])
+    index = LateIndex.build(chunks, config)
+    query = random_chunks([3], seed=9)[0]
+    everything = index.scores(query)
+    np.testing.assert_allclose(index.scores(query, np.array(rows)), everything[rows], atol=1e-6)
+
+
+def test_match_tells_which_token_met_which() -> None:
+    chunks = [tokens([[1, 0]], [1]), tokens([[1, 0], [0, 1], [3, 4]], [1, 2, 3])]
+    for limit in (0, 100):
+        index = LateIndex.build(chunks, LateConfig(centre=False, exhaustive_tokens=limit))
+        met = index.match(tokens([[0, 1]], [2]), 1)
+        np.testing.assert_allclose(met, [[0, 1, 0.8]], atol=0.01)
+
+
+def test_a_question_or_a_chunk_without_tokens_matches_nothing() -> None:
+    nothing = TokenVectors(np.zeros((0, 8), np.float32), np.zeros(0, np.int32))
+    index = LateIndex.build([*random_chunks([3]), nothing], LateConfig())
+    assert index.scores(nothing).tolist() == [-1, -1]
+    assert index.scores(random_chunks([2])[0])[1] == -1
+    assert index.match(random_chunks([2])[0], 1).shape == (2, 0)
+
+
+@pytest.mark.parametrize("query_means", [{}, {"zh": np.ones(8, np.float32)}], ids=["no means", "means"])
+@EIGHT_AND_FOUR
+def test_an_index_of_nothing_is_built_stored_read_and_searched(
+    tmp_path: Path, query_means: dict[str, np.ndarray], bits: Literal[4, 8], tolerance: float
+) -> None:
+    LateIndex.build([], LateConfig(bits=bits), query_means).save(tmp_path)
+    index = LateIndex.load(tmp_path, LateConfig(bits=bits))
+    query = random_chunks([2])[0]
+    assert (index.rows, index.tokens, index.bytes_per_chunk) == (0, 0, 0.0)
+    assert index.scores(query).shape == (0,)
+    assert index.token_weights(query).tolist() == [0.5, 0.5]
+
+
+def test_only_small_collections_are_searched_whole() -> None:
+    chunks = random_chunks([5, 5])
+    assert LateIndex.build(chunks, LateConfig(exhaustive_tokens=10)).is_exhaustive
+    assert not LateIndex.build(chunks, LateConfig(exhaustive_tokens=9)).is_exhaustive
+
+
+def test_the_mean_is_over_tokens_not_over_texts() -> None:
+    texts = [tokens([[1, 0], [1, 0], [1, 0]], [1, 2, 3]), tokens([[0, 1]], [4])]
+    assert mean_token_vector(texts).tolist() == [0.75, 0.25]
+
+
+@EIGHT_AND_FOUR
+def test_what_was_stored_is_what_is_read(tmp_path: Path, bits: Literal[4, 8], tolerance: float) -> None:
+    chunks = random_chunks([4, 0, 2], dimension=9)
+    query = dataclasses.replace(random_chunks([3], seed=2, dimension=9)[0], language="en")
+    means = {"zh": np.full(9, 0.2, np.float32), "en": np.full(9, -0.1, np.float32)}
+    built = LateIndex.build(chunks, LateConfig(bits=bits), means)
+    built.save(tmp_path)
+    read = LateIndex.load(tmp_path, LateConfig(bits=bits))
+    assert (read.rows, read.tokens, read.bytes_per_chunk) == (built.rows, built.tokens, built.bytes_per_chunk)
+    for language in ("zh", "en", None):
+        asked = dataclasses.replace(query, language=language)
+        assert read.scores(asked).tolist() == built.scores(asked).tolist()
+    on_demand = LateIndex.load(tmp_path, LateConfig(bits=bits, exhaustive_tokens=0))
+    np.testing.assert_allclose(on_demand.scores(query), built.scores(query), atol=1e-6)
+
+
+def test_equal_chunks_give_equal_bytes(tmp_path: Path) -> None:
+    contents = []
+    for name in ("first", "second"):
+        folder = tmp_path / name
+        folder.mkdir()
+        LateIndex.build(random_chunks([40, 30]), LateConfig(), {"zh": np.ones(8, np.float32)}).save(folder)
+        contents.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    assert contents[0] == contents[1]
+
+
+FILES = ["late.json", "late_codes.npy", "late_scales.npy", "late_offsets.npy", "late_means.npy"]
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    LateIndex.build(random_chunks([4, 0, 2]), LateConfig(), {"zh": np.ones(8, np.float32)}).save(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FILES)
+    return tmp_path
+
+
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("content", [None, b"", b"\x93NUMPY\x01\x00", b"[]", b"{}"], ids=repr)
+def test_a_part_that_is_missing_or_broken_is_refused(stored: Path, file: str, content: bytes | None) -> None:
+    (stored / file).unlink()
+    if content is not None:
+        (stored / file).write_bytes(content)
+    with pytest.raises(IndexCorrupt, match="token vectors") as refusal:
+        LateIndex.load(stored, LateConfig())
+    assert "asknotes index" in refusal.value.hint
+
+
+def with_header(**changed: object) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        header = json.loads((folder / "late.json").read_text())
+        (folder / "late.json").write_text(json.dumps({**header, **changed}))
+
+    return change
+
+
+def with_array(name: str, change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Path], None]:
+    def changed(folder: Path) -> None:
+        np.save(folder / f"late_{name}.npy", change(np.load(folder / f"late_{name}.npy")))
+
+    return changed
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        with_header(rows=99),
+        with_header(tokens=5),
+        with_header(dimension=9),
+        with_header(query_languages=[]),
+        with_header(document_frequency=[1]),
+        with_header(document_frequency={"x": 1}),
+        with_array("offsets", lambda offsets: offsets[:-1]),
+        with_array("offsets", lambda offsets: offsets[::-1].copy()),
+        with_array("offsets", lambda offsets: offsets.astype(np.float64)),
+        with_array("offsets", lambda offsets: offsets[[0, 2, 1, 3]] * np.array([1, -1, 1, 1])),
+        with_array("codes", lambda codes: codes[:-1]),
+        with_array("codes", lambda codes: codes[:, :-1].copy()),
+        with_array("codes", lambda codes: codes.astype(np.int64)),
+        with_array("scales", lambda scales: scales[:-1]),
+        with_array("means", lambda means: means[:-1]),
+        with_array("means", lambda means: means.astype(np.complex64)),
+    ],
+)
+def test_parts_that_do_not_fit_together_are_refused(stored: Path, damage: Callable[[Path], None]) -> None:
+    damage(stored)
+    with pytest.raises(IndexCorrupt):
+        LateIndex.load(stored, LateConfig())
