@@ -102,7 +102,8 @@ def exit_at_operation(number: int, *, under: Path) -> None:
         count()
         really(descriptor)
 
-    really, os.fsync = os.fsync, fsync
+    really = os.fsync
+    os.fsync = fsync  # type: ignore[assignment]
     sys.addaudithook(hear)
 
 

@@ -49,7 +49,9 @@ def test_a_leftover_of_a_dead_process_with_our_number_is_no_obstacle(tmp_path: P
 
 def test_everything_is_synced_before_it_is_relied_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[str] = []
-    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.readlink(f"/proc/self/fd/{descriptor}")))
+    monkeypatch.setattr(
+        os, "fsync", lambda descriptor: synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+    )
     folder = tmp_path / "new" / "folder"
     durable.make_folder(folder)
     durable.make_folder(folder)

@@ -7,6 +7,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,10 +80,15 @@ def test_another_encoder_finds_nothing(tmp_path: Path) -> None:
 
 def test_a_run_that_ends_early_keeps_what_it_had_encoded(tmp_path: Path) -> None:
     encoder = ToyEncoder()
-    with pytest.raises(KeyboardInterrupt), EmbeddingCache(tmp_path) as cache:
-        for number, _ in enumerate(cache.encode(encoder, TEXTS)):
-            if number == 1:
-                raise KeyboardInterrupt
+
+    def run_and_stop() -> None:
+        with EmbeddingCache(tmp_path) as cache:
+            for number, _ in enumerate(cache.encode(encoder, TEXTS)):
+                if number == 1:
+                    raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_and_stop()
     with EmbeddingCache(tmp_path) as cache:
         assert len(cache.missing(encoder, TEXTS)) == 1
 
@@ -133,8 +139,9 @@ def test_an_entry_whose_bytes_changed_is_encoded_again(
     with EmbeddingCache(tmp_path) as cache:
         sound = [cache.get(encoder, text).token_vectors.tobytes() for text in TEXTS]
     connection = sqlite3.connect(file_of(tmp_path))
-    changed = f"UPDATE encodings SET {column} = {'16' if column == 'dimension' else 'zeroblob(8)'}"  # noqa: S608
-    connection.execute(f"{changed} WHERE text_sha256 = (SELECT MIN(text_sha256) FROM encodings)")
+    value = "16" if column == "dimension" else "zeroblob(8)"
+    one = "text_sha256 = (SELECT MIN(text_sha256) FROM encodings)"
+    connection.execute(f"UPDATE encodings SET {column} = {value} WHERE {one}")  # noqa: S608 - all our own words
     connection.commit()
     connection.close()
     encoder.take_encoded()
@@ -150,19 +157,19 @@ class FullDisk(sqlite3.Connection):
 
     full = False
 
-    def execute(self, statement: str, *parameters: object) -> sqlite3.Cursor:  # type: ignore[override]
+    def execute(self, statement: str, *parameters: Any) -> sqlite3.Cursor:
         if type(self).full and statement.startswith("INSERT"):
             error = sqlite3.OperationalError("database or disk is full")
             error.sqlite_errorcode = sqlite3.SQLITE_FULL
             raise error
-        return super().execute(statement, *parameters)  # type: ignore[arg-type]
+        return super().execute(statement, *parameters)
 
 
 @pytest.fixture
 def full_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     connect = sqlite3.connect
     monkeypatch.setattr(
-        embedding_cache.sqlite3,  # type: ignore[attr-defined]
+        sqlite3,
         "connect",
         lambda path, check_same_thread: connect(path, check_same_thread=check_same_thread, factory=FullDisk),
     )

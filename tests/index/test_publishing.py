@@ -41,7 +41,7 @@ def served(data: Path) -> tuple[str, list[str], AsknotesError | None]:
 
 
 def run(what: str, folder: Path) -> list[dict[str, Any]]:
-    command = [sys.executable, "-m", "tests.index.publishing_processes", what, folder]
+    command = [sys.executable, "-m", "tests.index.publishing_processes", what, str(folder)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -14,7 +14,7 @@ import pytest
 from index import snapshot as snapshot_module
 from index.errors import DataFolderForeign, IndexCorrupt, IndexIncompatible, IndexMissing
 from index.fingerprints import index_fingerprints
-from index.shared_hold import removable
+from index.shared_hold import SharedHold, removable
 from index.snapshot import (
     Manifest,
     check_compatible,
@@ -313,7 +313,7 @@ def test_a_snapshot_pruned_while_it_is_opened_gives_way_to_the_new_one(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two publishes come between reading CURRENT and taking hold of the folder."""
-    hold, published = snapshot_module.SharedHold, list[str]()
+    hold, published = SharedHold, list[str]()
 
     def late(folder: Path) -> object:
         if not published:

@@ -447,7 +447,7 @@ def edit(project: Project, kind: str, name: str, value: Any) -> None:
 
 
 @given(rounds=st.lists(EDITS, min_size=1, max_size=4))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_whatever_the_road_the_same_notes_give_the_same_index(rounds: list[list[tuple[str, str, Any]]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         project = Project(Path(folder))
