@@ -15,11 +15,9 @@ from index.errors import GenerationFailed
 from index.schema import Hit
 from index.snapshot import Snapshot
 from index.tokenizer import Tokenizer
-from ingest.language import language_of
-from ingest.sentences import split_sentences
 from service.answering.answerability import answerable_probability
 from service.answering.composing import CitedSentence, compose, without_list_mark
-from service.answering.config import AnsweringConfig
+from service.answering.config import NO_MODEL, AnsweringConfig
 from service.answering.context import Sentence, choose_sentences, score_sentences
 from service.answering.exchange import (
     Answer,
@@ -29,17 +27,14 @@ from service.answering.exchange import (
     RetrievalEvent,
     SearchRequest,
     SearchResult,
-    TokenEvent,
 )
 from service.answering.generator import LanguageModel
-from service.answering.prompts import abstention, build_prompt, is_refusal
+from service.answering.prompts import abstention
 from service.answering.retriever import Query, Timings, choose_reranker, retrieve, understand
-from service.answering.support import find_support, quoted_sentence, without_marks
+from service.answering.writing import WRITING, Checker, write_checked
 
-WRITING = "writing"
 HYDE = "hyde"
 HISTORY = "history"
-_SENTENCE_ENDS = "。！？!?.…；;：:」』”\"'）)`"
 
 _log = logging.getLogger(__name__)
 
@@ -106,18 +101,8 @@ def answer_stream(
         yield AnswerEvent(_abstained(query, found, timings, started))
         return
 
-    written: list[CitedSentence] = []
-    if tools.language_model is None or clock.seconds_left < tools.answering.min_writing_s:
-        skipped = (*skipped, WRITING)
-    else:
-        shown = choose_sentences(
-            sentences, budget=tools.answering.context_tokens, cost=tools.language_model.count_tokens
-        )
-        draft = yield from _draft(query, shown, tools, clock, timings)
-        with timings.measure("check"):
-            written = [] if draft is None else _supported(draft, query, shown, tools)
-            skipped = (*skipped, WRITING) if draft is None else skipped
-    found = replace(found, stages_skipped=skipped)
+    written, skipped = yield from _written(query, sentences, tools, clock, timings)
+    found = replace(found, stages_skipped=(*found.stages_skipped, *skipped))
     if written:
         yield AnswerEvent(_answer(written, "model", found, timings, started))
         return
@@ -149,75 +134,25 @@ def _not_built(request: AskRequest) -> tuple[str, ...]:
     return tuple(stage for stage, wanted in asked.items() if wanted)
 
 
-def _draft(
-    query: Query, shown: Sequence[Sentence], tools: Tools, clock: _Clock, timings: Timings
-) -> Generator[AnswerStreamEvent, None, str | None]:
-    """Have the model write, passing its words on; returns the draft, None when the model failed."""
-    if tools.language_model is None:
-        return None
-    prompt = build_prompt(query.text, shown, query.language)
-    pieces: list[str] = []
-    started = time.perf_counter()
+def _written(
+    query: Query, sentences: Sequence[Sentence], tools: Tools, clock: _Clock, timings: Timings
+) -> Generator[AnswerStreamEvent, None, tuple[list[CitedSentence], tuple[str, ...]]]:
+    """The model's checked sentences, none if it was not asked or not believed, and what was skipped."""
+    model, answering = tools.language_model, tools.answering
+    if model is None:
+        return [], (() if answering.model == NO_MODEL else (WRITING,))
+    if clock.seconds_left < answering.min_writing_s:
+        return [], (WRITING,)
+    shown = choose_sentences(sentences, budget=answering.context_tokens, cost=model.count_tokens)
+    checker = Checker(query, shown, tools.snapshot, tools.encoder, tools.tokenizer, answering.min_support)
     try:
-        for piece in tools.language_model.write(
-            prompt, max_new_tokens=tools.answering.max_new_tokens, stop=clock.is_over
-        ):
-            if not pieces:
-                timings.stages["first_token"] = _milliseconds(started)
-            pieces.append(piece)
-            yield TokenEvent(piece)
+        written = yield from write_checked(
+            model, checker, max_new_tokens=answering.max_new_tokens, stop=clock.is_over, timings=timings
+        )
     except GenerationFailed as error:
         _log.exception("%s %s", error.message, error.hint)
-        return None
-    timings.stages[WRITING] = _milliseconds(started)
-    return "".join(pieces)
-
-
-def _supported(draft: str, query: Query, shown: Sequence[Sentence], tools: Tools) -> list[CitedSentence]:
-    """The sentences of a draft that the shown passages support; none when the draft as a whole is not to be trusted.
-
-    Not trusted: a draft in another language than the question's, one that only says that the notes do not say, and one
-    of which less than half is supported.
-    """
-    sentences = _complete_sentences(without_marks(draft))
-    if not sentences or not _same_language("".join(sentences), query.language):
-        return []
-    kept: list[CitedSentence] = []
-    for sentence in sentences:
-        if is_refusal(sentence, query.language) or _repeats(sentence, query, kept, tools.tokenizer):
-            continue
-        support = find_support(
-            sentence,
-            question=query.text,
-            passages=shown,
-            snapshot=tools.snapshot,
-            encoder=tools.encoder,
-            tokenizer=tools.tokenizer,
-            minimum=tools.answering.min_support,
-        )
-        if support.passage is not None:
-            source = quoted_sentence(sentence, support.passage, shown, tools.tokenizer)
-            kept.append(CitedSentence(without_list_mark(support.sentence), source))
-    supported = sum(len(sentence.text) for sentence in kept)
-    return kept if supported * 2 >= sum(len(sentence.strip()) for sentence in sentences) else []
-
-
-def _complete_sentences(draft: str) -> list[str]:
-    """Sentences of a draft without the last one if it was cut off."""
-    sentences = [sentence for sentence in split_sentences(draft) if sentence.strip(" \n-*#>")]
-    if sentences and draft.rstrip()[-1:] not in _SENTENCE_ENDS:
-        sentences.pop()
-    return sentences
-
-
-def _same_language(text: str, language: str) -> bool:
-    return (language_of(text) == "en") == (language == "en")
-
-
-def _repeats(sentence: str, query: Query, kept: Sequence[CitedSentence], tokenizer: Tokenizer) -> bool:
-    """Whether a sentence says nothing but what the question or an earlier sentence said."""
-    terms = set(tokenizer.terms(sentence))
-    return terms <= set(query.terms) or any(terms <= set(tokenizer.terms(earlier.text)) for earlier in kept)
+        return [], (WRITING,)
+    return written, ()
 
 
 def _abstained(query: Query, found: SearchResult, timings: Timings, started: float) -> Answer:

@@ -8,10 +8,15 @@ from dataclasses import dataclass
 
 from service.answering.context import Sentence
 from service.answering.exchange import Citation
+from service.answering.support import without_marks
 
-_CLOSING = re.compile(r"[。！？；…!?.;：:]*[\"'”’」』）)】》*_]*\s*$")
+# Quotes and brackets close a sentence only behind its full stop: those of `f(x)` or `__init__` belong to a word.
+_CLOSING = re.compile(r"(?:[。！？；…!?.;：:]+[\"'”’」』）)】》*_]*)?\s*$")
 _LIST_MARK = re.compile(r"^\s*(?:[-*+]\s+)+")
 _FENCE = "```"
+_DISPLAY_FORMULA = "$$"
+_CELL_BORDER = "|"
+_TABLE_RULE = re.compile(r"\|[-:|\s]*-[-:|\s]*\|")
 _GLUE_AFTER = "。！？；…"
 
 
@@ -26,7 +31,8 @@ class CitedSentence:
 def compose(sentences: Sequence[CitedSentence]) -> tuple[str, tuple[Citation, ...]]:
     """Text with a mark in every sentence, and the citations numbered by first use.
 
-    One number a chunk; its quote is the first supporting sentence, as it stands in the chunk.
+    One number a chunk; its quote is the first supporting sentence, as it stands in the chunk. Marks that the sentences
+    bring along (a paper's reference numbers) are dropped: they would seem to point to a citation of ours.
     """
     citations: dict[str, Citation] = {}
     text = ""
@@ -41,19 +47,24 @@ def compose(sentences: Sequence[CitedSentence]) -> tuple[str, tuple[Citation, ..
                 lines=chunk.lines,
                 quote=sentence.source.text.strip(),
             )
-        text = _joined(text, marked(sentence.text, citations[chunk.id].n), breaks=_starts_line(sentence))
+        own = without_marks(sentence.text)
+        # A table's `|---|---|` says nothing, and would no longer be one with a mark in it.
+        shown = own.strip() if text and _is_rule(own) else marked(own, citations[chunk.id].n)
+        text = _joined(text, shown, breaks=_starts_line(sentence))
     return text, tuple(citations.values())
 
 
 def marked(sentence: str, n: int) -> str:
     """Put the mark inside of the sentence, before its closing punctuation: it belongs to what it follows."""
     sentence = sentence.strip()
-    if sentence.startswith(_FENCE):
+    if sentence.startswith(_FENCE) or sentence.endswith((_FENCE, _DISPLAY_FORMULA)):
         return f"{sentence}\n[{n}]"
+    if sentence.startswith(_CELL_BORDER) and sentence.endswith(_CELL_BORDER) and len(sentence) > 1:
+        return f"{sentence[:-1].rstrip()} [{n}] |"
     closing = _CLOSING.search(sentence)
     end = closing.start() if closing else len(sentence)
     body = sentence[:end].rstrip()
-    space = " " if body[-1:].isascii() else ""
+    space = " " if body and body[-1].isascii() else ""
     return f"{body}{space}[{n}]{sentence[end:].strip()}"
 
 
@@ -64,12 +75,18 @@ def without_list_mark(sentence: str) -> str:
 
 def _starts_line(sentence: CitedSentence) -> bool:
     source = sentence.source.text
-    return bool(_LIST_MARK.match(source)) or source.lstrip()[:1].isdigit() or _FENCE in source or "|" in source
+    is_block = sentence.text.lstrip().startswith((_FENCE, _DISPLAY_FORMULA, _CELL_BORDER))
+    is_item = bool(_LIST_MARK.match(source)) or source.lstrip()[:1].isdigit()
+    return is_block or is_item or _FENCE in source or _CELL_BORDER in source
+
+
+def _is_rule(sentence: str) -> bool:
+    return bool(_TABLE_RULE.fullmatch(sentence.strip()))
 
 
 def _joined(text: str, sentence: str, *, breaks: bool) -> str:
     if not text:
         return sentence
-    if breaks or text.endswith("\n"):
+    if breaks or text.endswith(_CELL_BORDER):
         return f"{text}\n{sentence}"
     return f"{text}{'' if text[-1] in _GLUE_AFTER else ' '}{sentence}"

@@ -31,12 +31,12 @@ class AnsweringConfig(Section):
     top_k: int = Field(default=10, ge=1, le=100, description="Hits returned when a request does not say.")
     passages: int = Field(default=4, ge=1, le=50, description="Best hits whose sentences may support the answer.")
     context_tokens: int = Field(
-        default=350,
+        default=300,
         ge=64,
         le=32_768,
         description="Longest context shown to the model, tokens; reading it is most of the time to the first word.",
     )
-    max_new_tokens: int = Field(default=128, ge=1, le=4096, description="Longest text the model may write, tokens.")
+    max_new_tokens: int = Field(default=96, ge=1, le=4096, description="Longest text the model may write, tokens.")
     extract_chars: int = Field(
         default=320, ge=20, le=20_000, description="Longest answer made of the notes' own sentences, characters."
     )
@@ -48,7 +48,7 @@ class AnsweringConfig(Section):
         "the notes do not say.",
     )
     min_support: float = Field(
-        default=0.55,
+        default=0.6,
         ge=-1.0,
         le=1.0,
         description="Late-interaction similarity from which a passage supports a written sentence.",

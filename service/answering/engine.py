@@ -45,6 +45,7 @@ class Engine:
         self._language_model: LanguageModel | None = None
         self._model_opened = False
         self._opening = threading.Lock()
+        self._current = current_name(data)
         self._snapshot, self._problem = self._open()
 
     def search(self, request: SearchRequest) -> SearchResult:
@@ -80,10 +81,15 @@ class Engine:
         }
 
     def refresh(self) -> None:
-        """Serve the newly published snapshot if there is one; where it cannot be opened, go on with the old one."""
+        """Serve the newly published snapshot if there is one; where it is damaged, go on with the one before.
+
+        Raises what ``open_current`` raises, and goes on with the old one, where it cannot be served at all.
+        """
         with self._opening:
-            if current_name(self._data) != self._snapshot.name:
+            current = current_name(self._data)
+            if current != self._current:
                 self._snapshot, self._problem = self._open()
+                self._current = current
 
     def ready(self) -> None:
         """Load what is not loaded yet; raises the AsknotesError that keeps questions from being answered."""

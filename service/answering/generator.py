@@ -10,7 +10,7 @@ import copy
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -43,7 +43,7 @@ class LanguageModel(Protocol):
     def count_tokens(self, text: str) -> int:
         """Tokens of a text."""
 
-    def write(self, prompt: Prompt, *, max_new_tokens: int, stop: Callable[[], bool]) -> Iterator[str]:
+    def write(self, prompt: Prompt, *, max_new_tokens: int, stop: Callable[[], bool]) -> Generator[str, None, None]:
         """Write greedily; ends at the model's own end, after ``max_new_tokens`` or soon after ``stop()`` is true."""
 
 
@@ -81,12 +81,12 @@ class TransformersModel:
         """Tokens of a text."""
         return len(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def write(self, prompt: Prompt, *, max_new_tokens: int, stop: Callable[[], bool]) -> Iterator[str]:
+    def write(self, prompt: Prompt, *, max_new_tokens: int, stop: Callable[[], bool]) -> Generator[str, None, None]:
         """Write greedily; a caller that stops listening stops the writing."""
         with self._turn:
             yield from self._write(prompt, max_new_tokens=max_new_tokens, stop=stop)
 
-    def _write(self, prompt: Prompt, *, max_new_tokens: int, stop: Callable[[], bool]) -> Iterator[str]:
+    def _write(self, prompt: Prompt, *, max_new_tokens: int, stop: Callable[[], bool]) -> Generator[str, None, None]:
         ids = self._prompt_ids(prompt)
         left = threading.Event()
         streamer = TextIteratorStreamer(self._tokenizer, skip_prompt=True, skip_special_tokens=True)

@@ -65,4 +65,4 @@ def abstention(language: str) -> str:
 
 def is_refusal(sentence: str, language: str) -> bool:
     """Whether a written sentence says that the notes do not say."""
-    return any(phrase in sentence for phrase in _TEXTS[language].refusals)
+    return any(phrase in sentence.casefold() for phrase in _TEXTS[language].refusals)
