@@ -31,6 +31,11 @@ class SharedHold:
         if descriptor is not None:
             os.close(descriptor)
 
+    def __del__(self) -> None:
+        """Let go when the last reader of a replaced snapshot is done with it: nobody else knows when that is."""
+        if hasattr(self, "_descriptor"):
+            self.release()
+
 
 @contextlib.contextmanager
 def removable(folder: Path) -> Iterator[bool]:

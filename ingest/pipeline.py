@@ -90,7 +90,9 @@ class IndexSummary:
 
     def as_json(self) -> dict[str, Any]:
         """Return what the command line's ``--json`` prints."""
-        return asdict(self)
+        summary = asdict(self)
+        summary["notes"]["skipped"] = list(summary["notes"]["skipped"])  # JSON knows no tuples
+        return summary
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import numpy as np
 from index.encoder import TextEncoder
 from index.normalise import normalise
 from index.passages import embedded_text
-from index.schema import Hit
+from index.schema import Chunk, Hit
 from index.snapshot import Snapshot
 from index.tokenizer import Tokenizer
 from service.answering.context import token_similarity
@@ -23,8 +23,9 @@ _WEAKEST_SHARE = 0.2  # of a question's token weight
 # Logistic regression on the shipped sample notes and their gold questions alone: answerable ones, unanswerable ones,
 # and answerable ones with every passage that holds their evidence taken away (docs/benchmarks.md has how it does on
 # notes it was not fitted to).
-_WEIGHTS = np.array([1.87, 2.10, 3.32, 5.52])
-_INTERCEPT = -7.15
+_WEIGHTS = np.array([3.15, 2.15, 2.08, 5.54])
+_INTERCEPT = -7.62
+_COVERED_ACROSS_LANGUAGES = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,8 @@ class AnswerFeatures:
 
     ``match``: late-interaction score of the best passage. ``weakest``: how well the best passage meets the fifth of
     the question (by token weight) that it meets worst. ``covered``: idf-weighted share of the question's terms that
-    stand in the best passage. ``names``: share of the question's names (Latin words, numbers) that stand in any of
+    stand in the best passage, a constant where question and passage are in different languages and share no words
+    anyway. ``names``: share of the question's names (Latin words, numbers) that stand in any of
     the passages, 1 where it has none.
     """
 
@@ -64,7 +66,7 @@ def answer_features(
     return AnswerFeatures(
         match=float(weights @ best),
         weakest=_weakest(best, weights),
-        covered=_covered(query, texts[0], snapshot, tokenizer),
+        covered=_covered(query, hits[0].chunk, snapshot, tokenizer),
         names=_named(query, " ".join(texts)),
     )
 
@@ -77,10 +79,12 @@ def _weakest(best: np.ndarray, weights: np.ndarray) -> float:
     return float(best[order] @ counted / max(float(counted.sum()), 1e-9))
 
 
-def _covered(query: Query, text: str, snapshot: Snapshot, tokenizer: Tokenizer) -> float:
+def _covered(query: Query, chunk: Chunk, snapshot: Snapshot, tokenizer: Tokenizer) -> float:
+    if (query.language == "en") != (chunk.language == "en"):
+        return _COVERED_ACROSS_LANGUAGES
     terms = list(dict.fromkeys(query.terms))
     idf = snapshot.lexical.idf(terms)
-    present = set(tokenizer.terms(text))
+    present = set(tokenizer.terms(embedded_text(chunk)))
     found = np.array([term in present for term in terms], dtype=bool)
     return float(idf[found].sum() / max(float(idf.sum()), 1e-9))
 

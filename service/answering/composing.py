@@ -14,6 +14,7 @@ from service.answering.support import without_marks
 _CLOSING = re.compile(r"(?:[。！？；…!?.;：:]+[\"'”’」』）)】》*_]*)?\s*$")
 _LIST_MARK = re.compile(r"^\s*(?:[-*+]\s+)+")
 _FENCE = "```"
+_DISPLAY = "$$"
 _DISPLAY_FORMULA = "$$"
 _CELL_BORDER = "|"
 _TABLE_RULE = re.compile(r"\|[-:|\s]*-[-:|\s]*\|")
@@ -55,17 +56,24 @@ def compose(sentences: Sequence[CitedSentence]) -> tuple[str, tuple[Citation, ..
 
 
 def marked(sentence: str, n: int) -> str:
-    """Put the mark inside of the sentence, before its closing punctuation: it belongs to what it follows."""
+    """Put the mark inside of the sentence, before its closing punctuation: it belongs to what it follows.
+
+    What stands on several lines gets one on each, but for code and displayed formulas, which get one behind them.
+    """
     sentence = sentence.strip()
-    if sentence.startswith(_FENCE) or sentence.endswith((_FENCE, _DISPLAY_FORMULA)):
+    if _FENCE in sentence:
         return f"{sentence}\n[{n}]"
-    if sentence.startswith(_CELL_BORDER) and sentence.endswith(_CELL_BORDER) and len(sentence) > 1:
-        return f"{sentence[:-1].rstrip()} [{n}] |"
+    if "\n" in sentence and _DISPLAY not in sentence:
+        return "\n".join(marked(line, n) if _has_words(line) else line for line in sentence.split("\n"))
     closing = _CLOSING.search(sentence)
     end = closing.start() if closing else len(sentence)
     body = sentence[:end].rstrip()
-    space = " " if body and body[-1].isascii() else ""
+    space = " " if body[-1:].isascii() else ""
     return f"{body}{space}[{n}]{sentence[end:].strip()}"
+
+
+def _has_words(line: str) -> bool:
+    return any(character.isalnum() for character in line)
 
 
 def without_list_mark(sentence: str) -> str:

@@ -7,7 +7,6 @@ instruction) is read once and its key/value cache copied for each question.
 from __future__ import annotations
 
 import copy
-import logging
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -17,12 +16,13 @@ from typing import Any, Protocol
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, StoppingCriteria, StoppingCriteriaList
 from transformers.generation.streamers import TextIteratorStreamer
+from transformers.utils import logging as transformers_logging
 
 from index.encoder import choose_device
 from index.errors import GenerationFailed
 from index.weights import ResolvedModel
 
-_log = logging.getLogger(__name__)
+_TURN_POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,7 @@ class TransformersModel:
     def __init__(self, resolved: ResolvedModel, *, device: str, dtype: str) -> None:
         self._name = resolved.name
         target = choose_device(device)
+        transformers_logging.disable_progress_bar()  # it would run across the answer on a terminal
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(resolved.location)
             self._model = AutoModelForCausalLM.from_pretrained(
@@ -70,6 +71,8 @@ class TransformersModel:
             )
         self._model.eval()
         self._prefixes: dict[str, tuple[list[int], DynamicCache]] = {}
+        added: dict[str, int] = self._tokenizer.get_added_vocab()
+        self._control_tokens = tuple(token for token in added if len(token) > 1 and not token.isalnum())
         self._turn = threading.Lock()
 
     @property
@@ -83,21 +86,17 @@ class TransformersModel:
 
     def write(self, prompt: Prompt, *, max_new_tokens: int, stop: Callable[[], bool]) -> Generator[str, None, None]:
         """Write greedily; a caller that stops listening stops the writing."""
-        with self._turn:
-            yield from self._write(prompt, max_new_tokens=max_new_tokens, stop=stop)
-
-    def _write(self, prompt: Prompt, *, max_new_tokens: int, stop: Callable[[], bool]) -> Generator[str, None, None]:
-        ids = self._prompt_ids(prompt)
         left = threading.Event()
         streamer = TextIteratorStreamer(self._tokenizer, skip_prompt=True, skip_special_tokens=True)
         failures: list[Exception] = []
 
         def run() -> None:
             try:
-                self._generate(ids, prompt, streamer, max_new_tokens, lambda: left.is_set() or stop())
+                self._write_in_turn(prompt, streamer, max_new_tokens, lambda: left.is_set() or stop())
             except Exception as error:  # noqa: BLE001 - handed to the caller, who waits on the queue
                 failures.append(error)
-                streamer.end()
+            finally:
+                streamer.on_finalized_text("", stream_end=True)
 
         writer = threading.Thread(target=run, name="language-model", daemon=True)
         writer.start()
@@ -112,15 +111,28 @@ class TransformersModel:
                 hint="The log has the details; answering.model = 'none' answers without it.",
             ) from failures[0]
 
+    def _write_in_turn(
+        self, prompt: Prompt, streamer: TextIteratorStreamer, max_new_tokens: int, stop: Callable[[], bool]
+    ) -> None:
+        """Wait for the others, no longer than somebody waits for us; who reads slowly keeps nobody waiting."""
+        while not self._turn.acquire(timeout=_TURN_POLL_S):
+            if stop():
+                return
+        try:
+            if not stop():
+                self._generate(prompt, streamer, max_new_tokens, stop)
+        finally:
+            self._turn.release()
+
     @torch.inference_mode()
     def _generate(
         self,
-        ids: list[int],
         prompt: Prompt,
         streamer: TextIteratorStreamer,
         max_new_tokens: int,
         stop: Callable[[], bool],
     ) -> None:
+        ids = self._prompt_ids(prompt)
         prefix, cache = self._prefix(prompt.instruction)
         reused = copy.deepcopy(cache) if ids[: len(prefix)] == prefix else None
         inputs = torch.tensor([ids], device=self._model.device)
@@ -138,10 +150,16 @@ class TransformersModel:
     def _prompt_ids(self, prompt: Prompt) -> list[int]:
         messages = [
             {"role": "system", "content": prompt.instruction},
-            {"role": "user", "content": prompt.request},
+            {"role": "user", "content": self._as_text(prompt.request)},
         ]
         ids = self._tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)["input_ids"]
         return list(ids)
+
+    def _as_text(self, text: str) -> str:
+        """Text in which no control token stands: a note with ``<|im_end|>`` in it must not end its own turn."""
+        for token in self._control_tokens:
+            text = text.replace(token, f"{token[0]} {token[1:]}")
+        return text
 
     def _prefix(self, instruction: str) -> tuple[list[int], DynamicCache]:
         """Token ids and key/value cache of what every prompt with this instruction begins with."""

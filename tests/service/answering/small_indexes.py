@@ -1,0 +1,86 @@
+"""Snapshots of a few chunks in memory, and what a question finds in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from index.config import IndexConfig
+from index.dense import DenseIndex
+from index.late import LateIndex, TokenVectors
+from index.lexical import LexicalIndex
+from index.passages import embedded_text, lexical_terms
+from index.schema import Chunk, Hit, chunk_id
+from index.shared_hold import SharedHold
+from index.snapshot import Manifest, Snapshot
+from index.tokenizer import Tokenizer
+from service.answering.exchange import ChunkFilter, SearchMode
+from service.answering.retriever import Query, Timings, choose_reranker, retrieve, understand
+from tests.toys import ToyEncoder
+
+CONFIG = IndexConfig()
+
+
+def chunk(
+    text: str,
+    *,
+    note: str = "a.md",
+    heading: tuple[str, ...] = (),
+    tags: tuple[str, ...] = (),
+    date: str | None = None,
+    language: str = "zh",
+) -> Chunk:
+    return Chunk(
+        id=chunk_id(note, heading, text),
+        note=note,
+        heading=heading,
+        text=text,
+        lines=(3, 3 + text.count("\n")),
+        tags=tags,
+        date=date,
+        language=language,
+    )
+
+
+def snapshot_of(chunks: Sequence[Chunk], folder: Path, config: IndexConfig = CONFIG) -> Snapshot:
+    encoder, tokenizer = ToyEncoder(), Tokenizer()
+    encodings = list(encoder.encode_passages([embedded_text(each) for each in chunks]))
+    vectors = np.array([each.vector for each in encodings], dtype=np.float32).reshape(-1, encoder.dimension)
+    tokens = [TokenVectors(each.token_vectors, each.token_ids) for each in encodings]
+    return Snapshot(
+        manifest=Manifest("000001", 1, {}, (), {}, {"chunks": len(chunks)}),
+        chunks=list(chunks),
+        dense=DenseIndex.build(vectors, config.dense),
+        lexical=LexicalIndex.build([lexical_terms(c, tokenizer, heading_repeat=1) for c in chunks], config.lexical),
+        late=LateIndex.build(tokens, config.late) if config.late.enabled else None,
+        rows_by_id={each.id: row for row, each in enumerate(chunks)},
+        hold=SharedHold(folder),
+    )
+
+
+def asked(question: str) -> Query:
+    return understand(question, ToyEncoder(), Tokenizer())
+
+
+def find(
+    question: str,
+    snapshot: Snapshot,
+    *,
+    config: IndexConfig = CONFIG,
+    mode: SearchMode = "hybrid",
+    rerank: str | None = None,
+    top_k: int = 10,
+    chunk_filter: ChunkFilter | None = None,
+) -> list[Hit]:
+    return retrieve(
+        asked(question),
+        snapshot,
+        config,
+        mode=mode,
+        reranker=choose_reranker(rerank, mode, snapshot),
+        top_k=top_k,
+        chunk_filter=chunk_filter,
+        timings=Timings(),
+    )
