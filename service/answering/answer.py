@@ -18,7 +18,7 @@ from index.tokenizer import Tokenizer
 from service.answering.answerability import answerable_probability
 from service.answering.composing import CitedSentence, compose, without_list_mark
 from service.answering.config import NO_MODEL, AnsweringConfig
-from service.answering.context import Sentence, choose_sentences, score_sentences
+from service.answering.context import Sentence, choose_sentences, question_coverage, score_sentences
 from service.answering.exchange import (
     Answer,
     AnswerEvent,
@@ -35,6 +35,7 @@ from service.answering.writing import WRITING, Checker, write_checked
 
 HYDE = "hyde"
 HISTORY = "history"
+_COVERAGE_RELIEF = 0.05  # of coverage that a shorter, written answer may lack
 
 _log = logging.getLogger(__name__)
 
@@ -94,21 +95,21 @@ def answer_stream(
     yield RetrievalEvent(found)
 
     with timings.measure("context"):
-        read = hits[: tools.answering.passages]
+        read = found.hits[: tools.answering.passages]  # nothing is cited that the reply does not show
         sentences = score_sentences(query, read, tools.snapshot, tools.encoder)
         probability = answerable_probability(query, read, tools.snapshot, tools.encoder, tools.tokenizer)
     if not sentences or probability < tools.answering.min_answerable:
         yield AnswerEvent(_abstained(query, found, timings, started))
         return
 
+    extract = choose_sentences(sentences, budget=tools.answering.extract_chars, cost=len)
     written, skipped = yield from _written(query, sentences, tools, clock, timings)
     found = replace(found, stages_skipped=(*found.stages_skipped, *skipped))
-    if written:
+    if written and _holds_against(extract, written, query, tools):
         yield AnswerEvent(_answer(written, "model", found, timings, started))
         return
-    chosen = choose_sentences(sentences, budget=tools.answering.extract_chars, cost=len)
-    extract = [CitedSentence(without_list_mark(sentence.text), sentence) for sentence in chosen]
-    yield AnswerEvent(_answer(extract, "extract", found, timings, started))
+    cited = [CitedSentence(without_list_mark(sentence.text), sentence) for sentence in extract]
+    yield AnswerEvent(_answer(cited, "extract", found, timings, started))
 
 
 def _retrieve(request: SearchRequest, tools: Tools, timings: Timings, *, top_k: int) -> tuple[Query, list[Hit]]:
@@ -153,6 +154,18 @@ def _written(
         _log.exception("%s %s", error.message, error.hint)
         return [], (WRITING,)
     return written, ()
+
+
+def _holds_against(extract: Sequence[Sentence], written: Sequence[CitedSentence], query: Query, tools: Tools) -> bool:
+    """Whether what the model wrote meets about as much of the question as the notes' own best sentences do.
+
+    A true sentence about half of the question is a worse answer than the sentences that hold the whole of it.
+    """
+    sources = list({(one.source.chunk.id, one.source.position): one.source for one in written}.values())
+    own, theirs = (
+        question_coverage(query, sentences, tools.snapshot, tools.encoder) for sentences in (sources, extract)
+    )
+    return own >= theirs - _COVERAGE_RELIEF
 
 
 def _abstained(query: Query, found: SearchResult, timings: Timings, started: float) -> Answer:

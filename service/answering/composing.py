@@ -15,7 +15,6 @@ _CLOSING = re.compile(r"(?:[。！？；…!?.;：:]+[\"'”’」』）)】》*
 _LIST_MARK = re.compile(r"^\s*(?:[-*+]\s+)+")
 _FENCE = "```"
 _DISPLAY = "$$"
-_DISPLAY_FORMULA = "$$"
 _CELL_BORDER = "|"
 _TABLE_RULE = re.compile(r"\|[-:|\s]*-[-:|\s]*\|")
 _GLUE_AFTER = "。！？；…"
@@ -39,6 +38,11 @@ def compose(sentences: Sequence[CitedSentence]) -> tuple[str, tuple[Citation, ..
     text = ""
     for sentence in sentences:
         chunk = sentence.source.chunk
+        own = without_marks(sentence.text)
+        if text and _TABLE_RULE.fullmatch(own.strip()):
+            # It says nothing, and would no longer be a rule with a mark in it.
+            text = f"{text}\n{own.strip()}"
+            continue
         if chunk.id not in citations:
             citations[chunk.id] = Citation(
                 n=len(citations) + 1,
@@ -48,10 +52,7 @@ def compose(sentences: Sequence[CitedSentence]) -> tuple[str, tuple[Citation, ..
                 lines=chunk.lines,
                 quote=sentence.source.text.strip(),
             )
-        own = without_marks(sentence.text)
-        # A table's `|---|---|` says nothing, and would no longer be one with a mark in it.
-        shown = own.strip() if text and _is_rule(own) else marked(own, citations[chunk.id].n)
-        text = _joined(text, shown, breaks=_starts_line(sentence))
+        text = _joined(text, marked(own, citations[chunk.id].n), breaks=_starts_line(sentence))
     return text, tuple(citations.values())
 
 
@@ -61,14 +62,16 @@ def marked(sentence: str, n: int) -> str:
     What stands on several lines gets one on each, but for code and displayed formulas, which get one behind them.
     """
     sentence = sentence.strip()
-    if _FENCE in sentence:
+    if _FENCE in sentence or sentence.endswith(_DISPLAY):
         return f"{sentence}\n[{n}]"
     if "\n" in sentence and _DISPLAY not in sentence:
         return "\n".join(marked(line, n) if _has_words(line) else line for line in sentence.split("\n"))
+    if sentence.startswith(_CELL_BORDER) and sentence.endswith(_CELL_BORDER) and len(sentence) > 1:
+        return f"{sentence[:-1].rstrip()} [{n}] |"
     closing = _CLOSING.search(sentence)
     end = closing.start() if closing else len(sentence)
     body = sentence[:end].rstrip()
-    space = " " if body[-1:].isascii() else ""
+    space = " " if body and body[-1].isascii() else ""
     return f"{body}{space}[{n}]{sentence[end:].strip()}"
 
 
@@ -83,13 +86,9 @@ def without_list_mark(sentence: str) -> str:
 
 def _starts_line(sentence: CitedSentence) -> bool:
     source = sentence.source.text
-    is_block = sentence.text.lstrip().startswith((_FENCE, _DISPLAY_FORMULA, _CELL_BORDER))
+    is_block = sentence.text.lstrip().startswith((_FENCE, _DISPLAY, _CELL_BORDER))
     is_item = bool(_LIST_MARK.match(source)) or source.lstrip()[:1].isdigit()
     return is_block or is_item or _FENCE in source or _CELL_BORDER in source
-
-
-def _is_rule(sentence: str) -> bool:
-    return bool(_TABLE_RULE.fullmatch(sentence.strip()))
 
 
 def _joined(text: str, sentence: str, *, breaks: bool) -> str:

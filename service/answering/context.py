@@ -84,6 +84,16 @@ def _best(similarity: np.ndarray, first: int, after: int) -> np.ndarray:
     return np.asarray(similarity[:, first:after].max(axis=1, initial=-1.0))
 
 
+def question_coverage(query: Query, sentences: Sequence[Sentence], snapshot: Snapshot, encoder: TextEncoder) -> float:
+    """How well the question is met by some sentences together, headings aside: in [-1, 1], -1 for none."""
+    covered = np.full(len(query.encoding.token_ids), -1.0, dtype=np.float32)
+    weights = np.full(len(covered), 1.0 / max(1, len(covered)), dtype=np.float32)
+    for sentence in sentences:
+        similarity, weights = token_similarity(query, sentence.chunk, snapshot, encoder)
+        covered = np.maximum(covered, _best(similarity, *sentence.tokens))
+    return float(weights @ covered)
+
+
 def choose_sentences(sentences: Sequence[Sentence], *, budget: int, cost: Callable[[str], int]) -> list[Sentence]:
     """The best sentences that fit ``budget`` by ``cost``, back in reading order; at least the best one, if any.
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, StoppingCriteria, StoppingCriteriaList
 from transformers.generation.streamers import TextIteratorStreamer
 from transformers.utils import logging as transformers_logging
@@ -59,7 +60,7 @@ class TransformersModel:
             self._model = AutoModelForCausalLM.from_pretrained(
                 resolved.location, dtype=choose_dtype(dtype, target), attn_implementation="sdpa"
             ).to(target)
-        except (OSError, ValueError, RuntimeError, torch.cuda.OutOfMemoryError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
             raise GenerationFailed(
                 f"The language model {resolved.name!r} cannot be loaded: {error}",
                 hint="Choose another with answering.model, or `none` to answer in the notes' own sentences.",
@@ -161,6 +162,7 @@ class TransformersModel:
             text = text.replace(token, f"{token[0]} {token[1:]}")
         return text
 
+    @torch.inference_mode()
     def _prefix(self, instruction: str) -> tuple[list[int], DynamicCache]:
         """Token ids and key/value cache of what every prompt with this instruction begins with."""
         if instruction not in self._prefixes:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from index.encoder import TextEncoder
 from index.late import TokenVectors
@@ -54,6 +55,10 @@ class _Window:
     copied: float
     same_script: bool
 
+    def agreement(self) -> float:
+        """By what the best window is chosen."""
+        return self.similarity + self.copied
+
 
 def find_support(
     sentence: str,
@@ -77,7 +82,7 @@ def find_support(
     windows = _windows(text, question, passages, snapshot, encoder)
     if not windows:
         return Support(None, -1.0, 0.0, invented)
-    best = max(windows, key=lambda window: window.similarity + window.copied)
+    best = max(windows, key=_Window.agreement)
     paraphrased = best.similarity >= minimum and best.copied >= _LEAST_COPIED
     verbatim = best.similarity >= minimum - _VERBATIM_RELIEF and best.copied >= _MOSTLY_COPIED
     enough = paraphrased or (verbatim and best.same_script)
@@ -91,15 +96,19 @@ def _windows(
     if read is None or not text.strip():
         return []
     tokens = TokenVectors(read.token_vectors, read.token_ids)
-    windows: list[_Window] = []
-    for place, passage in enumerate(passages):
-        for length in (1, 2):
-            window = passages[place : place + length]
-            if len(window) == length and _follow_each_other(window):
-                similarity = _similarity(tokens, window, snapshot, encoder)
-                source = "".join(part.text for part in window)
-                copied = copied_share(text, source, question, passage.chunk.heading)
-                windows.append(_Window(passage, similarity, copied, _same_script(text, source)))
+
+    def measure(*parts: Sentence) -> _Window:
+        similarity = _similarity(tokens, parts, snapshot, encoder)
+        source = "".join(part.text for part in parts)
+        copied = copied_share(text, source, question, parts[0].chunk.heading)
+        return _Window(parts[0], similarity, copied, _same_script(text, source))
+
+    windows = [measure(passage) for passage in passages]
+    for first, second in pairwise(list(windows)):
+        if _follow_each_other([first.source, second.source]):
+            # The one that says more of it is what a citation quotes.
+            source = max(first, second, key=_Window.agreement).source
+            windows.append(replace(measure(first.source, second.source), source=source))
     return windows
 
 

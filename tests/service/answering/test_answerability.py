@@ -1,0 +1,99 @@
+"""How sure retrieval is: features worked out by hand, and a probability that grows with each of them."""
+
+from __future__ import annotations
+
+from dataclasses import astuple, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from index.config import IndexConfig, LateConfig
+from index.tokenizer import Tokenizer
+from service.answering import answerability
+from service.answering.answerability import AnswerFeatures, answer_features, answerable_probability
+from tests.service.answering.small_indexes import asked, chunk, find, snapshot_of
+from tests.toys import ToyEncoder
+
+# Without late interaction the token weights are equal and the vectors not centred: what a person can work out.
+PLAIN = IndexConfig(late=LateConfig(enabled=False))
+CHUNKS = [
+    chunk("attention reads words", note="attention.md", language="en"),
+    chunk("GQA 把 32 个头分成 8 组。", note="heads.md"),
+]
+
+
+def features(question: str, folder: Path) -> AnswerFeatures:
+    snapshot = snapshot_of(CHUNKS, folder, PLAIN)
+    hits = find(question, snapshot, config=PLAIN)
+    return answer_features(asked(question), hits, snapshot, ToyEncoder(), Tokenizer())
+
+
+def probability(question: str, folder: Path) -> float:
+    snapshot = snapshot_of(CHUNKS, folder)
+    return answerable_probability(asked(question), find(question, snapshot), snapshot, ToyEncoder(), Tokenizer())
+
+
+class TestFeatures:
+    def test_a_question_whose_words_all_stand_in_the_passage_has_all_of_them(self, tmp_path: Path) -> None:
+        assert astuple(features("words attention reads", tmp_path)) == pytest.approx((1, 1, 1, 1), abs=1e-5)
+
+    def test_the_match_is_the_mean_of_the_words_best_matches_and_the_weakest_fifth_that_of_the_worst(
+        self, tmp_path: Path
+    ) -> None:
+        question = "attention reads words zyzzyva"
+        passage = next(ToyEncoder().encode_passages(["attention reads words"])).token_vectors
+        best = (asked(question).encoding.token_vectors @ passage.T).max(axis=1)
+        found = features(question, tmp_path)
+        assert found.match == pytest.approx((3 + best[3]) / 4, abs=1e-5)
+        assert found.weakest == pytest.approx(best[3], abs=1e-5)
+
+    def test_the_weakest_fifth_may_take_a_part_of_a_word(self) -> None:
+        best, weights = np.array([0.9, 0.1, 0.5]), np.array([0.7, 0.15, 0.15])
+        assert answerability._weakest(best, weights) == pytest.approx((0.1 * 0.15 + 0.5 * 0.05) / 0.2)
+
+    def test_a_word_that_the_passage_lacks_counts_by_its_rarity(self, tmp_path: Path) -> None:
+        snapshot = snapshot_of(CHUNKS, tmp_path, PLAIN)
+        known, unknown = snapshot.lexical.idf(["attention", "zyzzyva"])
+        assert features("attention zyzzyva", tmp_path).covered == pytest.approx(known / (known + unknown))
+        assert unknown > known
+
+    @pytest.mark.parametrize(
+        ("question", "share"),
+        [
+            ("GQA 有几个头？", 1.0),
+            ("MQA 有几个头？", 0.0),
+            ("GQA 和 MQA 有几个头？", 0.5),
+            ("头分成几组？", 1.0),
+            ("How many heads has GQA?", 1.0),
+            ("How many heads has MQA?", 0.0),
+            ("Which heads are grouped?", 1.0),
+        ],
+    )
+    def test_names_of_the_question_must_stand_in_the_passages(
+        self, tmp_path: Path, question: str, share: float
+    ) -> None:
+        assert features(question, tmp_path).names == share
+
+
+SHARES = st.floats(0, 1)
+
+
+@given(st.builds(AnswerFeatures, SHARES, SHARES, SHARES, SHARES), st.sampled_from([0, 1, 2, 3]), SHARES)
+def test_more_of_a_feature_never_makes_an_answer_less_likely(low: AnswerFeatures, which: int, more: float) -> None:
+    name = ("match", "weakest", "covered", "names")[which]
+    high = replace(low, **{name: min(1.0, getattr(low, name) + more)})
+    logits = [answerability._WEIGHTS @ np.array(astuple(each)) for each in (low, high)]
+    assert logits[0] <= logits[1]
+
+
+def test_the_notes_own_words_are_likely_answered_and_strange_ones_not(tmp_path: Path) -> None:
+    assert 0.9 < probability("attention reads words", tmp_path) < 1
+    assert 0 < probability("XYZ 的天气怎么样？", tmp_path) < 0.1
+
+
+def test_without_hits_nothing_is_answered(tmp_path: Path) -> None:
+    snapshot = snapshot_of([], tmp_path)
+    assert answerable_probability(asked("注意力"), [], snapshot, ToyEncoder(), Tokenizer()) == 0.0
