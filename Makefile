@@ -25,7 +25,7 @@ demo: models ## set up, index the sample notes, ask one question and print the c
 	@printf '%s\n' '' 'That was the sample notes. Go on with' \
 		'  $(BIN)/asknotes index ~/my-notes      your own notes instead' \
 		'  $(BIN)/asknotes ask "a question"' \
-		'  $(BIN)/asknotes serve                 the same over HTTP, on http://127.0.0.1:8000/docs'
+		'  $(BIN)/asknotes serve                 the same over HTTP, on http://127.0.0.1:8000'
 
 test: $(VENV)/.installed-dev models ## set up and run every test, those with the bundled weights too
 	$(BIN)/python -m pytest
