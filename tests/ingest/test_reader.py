@@ -321,6 +321,12 @@ def test_any_front_matter_can_be_written_as_json(inner: str) -> None:
     json.dumps(dict(read_front_matter(f"---\nk: 1\n{inner}\n---\n").metadata), allow_nan=False)
 
 
+def test_half_characters_in_front_matter_never_reach_the_index() -> None:
+    read = read_front_matter('---\ntitle: "\\ud800甲"\ntags: ["\\udfff"]\nk: {"\\ud800": 1}\n---\n')
+    assert read.title == "?甲"
+    assert json.dumps([read.tags, dict(read.metadata)], ensure_ascii=False).encode()
+
+
 # -- titles ----------------------------------------------------------------------------------------------------------
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -197,9 +196,7 @@ class TestTime:
 
     def test_the_deadline_ends_the_writing(self, snapshot: Snapshot) -> None:
         model = ToyLanguageModel([SATURATES, *["词"] * 90], seconds=0.05)
-        started = time.monotonic()
         given = answer(QUESTION, tools(snapshot, model, max_new_tokens=200), deadline_s=0.5)
-        assert time.monotonic() - started < 2
         assert len(model.given) < 90
         assert given.text == "词频的作用会饱和[1]。"
 
