@@ -14,7 +14,7 @@ COMPILE := $(BIN)/pip-compile --quiet --no-header --no-emit-options --no-emit-in
 	--upgrade-package torch==$(TORCH) $(UPGRADE)
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint docs lock clean models
+.PHONY: help demo test quick lint docs lock clean models
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ demo: models ## set up, index the sample notes, ask one question and print the c
 
 test: $(VENV)/.installed-dev models ## set up and run every test, those with the bundled weights too
 	$(BIN)/python -m pytest
+
+quick: $(VENV)/.installed-dev ## the tests without models, killed processes and exports: under two minutes
+	$(BIN)/python -m pytest -m 'not bundled and not slow'
 
 lint: $(VENV)/.installed-dev ## style, types, the import rule, and whether the generated pages are current
 	$(BIN)/ruff check .

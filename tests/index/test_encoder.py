@@ -155,6 +155,7 @@ def test_whatever_may_change_a_vector_changes_the_fingerprint(folder: Path, tmp_
     assert len({base, *(other.fingerprint for other in others)}) == 5
 
 
+@pytest.mark.slow
 def test_the_quantised_copy_agrees_with_torch(exported: Path) -> None:
     exact, quantised = opened(exported, backend="torch"), opened(exported)
     assert (quantised.backend, quantised.device, quantised.dimension) == ("onnx-int8", "cpu", HIDDEN)
@@ -168,6 +169,7 @@ def test_the_quantised_copy_agrees_with_torch(exported: Path) -> None:
         assert exact.count_tokens(text) == quantised.count_tokens(text)
 
 
+@pytest.mark.slow
 def test_the_quantised_copy_gives_a_text_the_same_bytes_in_any_company(exported: Path) -> None:
     encoder = opened(exported, batch_size=8)
     texts = ["a", "the model reads a b c d e f g h", "注 意 力", "what is the model"]
@@ -247,6 +249,7 @@ def test_a_damaged_folder_behind_onnx_is_refused_with_a_remedy(
     assert refusal.value.hint
 
 
+@pytest.mark.slow
 def test_the_quantised_copy_is_never_written_back(exported: Path, tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="cannot be saved"):
         onnx_sentence_transformer(exported, threads=1).save_pretrained(str(tmp_path / "copy"))

@@ -14,6 +14,8 @@ from index.errors import WeightsCorrupt
 from index.onnx_export import export_int8
 from tests.index.made_up_weights import LAYERS, e5_bytes
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -48,6 +48,7 @@ def run(what: str, folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.slow
 def test_a_process_that_ends_at_any_operation_leaves_the_old_snapshot_or_the_new_one(tmp_path: Path) -> None:
     reports = run("crash", tmp_path)
     assert [report["status"] for report in reports] == [CRASHED] * (len(reports) - 1) + [0]
@@ -64,6 +65,7 @@ def test_a_process_that_ends_at_any_operation_leaves_the_old_snapshot_or_the_new
         assert report["snapshots"] == 2
 
 
+@pytest.mark.slow
 def test_eight_processes_at_the_same_instant_write_one_after_the_other_or_are_refused(tmp_path: Path) -> None:
     published = 0
     for report in run("race", tmp_path / "data"):

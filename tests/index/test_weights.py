@@ -279,6 +279,7 @@ def test_other_content_than_promised_is_never_converted(cache: Path, monkeypatch
 # --- whole
 
 
+@pytest.mark.slow
 def test_a_made_up_encoder_goes_the_whole_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = e5_bytes()
     monkeypatch.setattr(weights, "BUNDLED", MappingProxyType({"made-up": made_up_model(content)}))

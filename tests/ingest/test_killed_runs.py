@@ -8,9 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 TRIALS = int(os.environ.get("ASKNOTES_KILL_TRIALS", "20"))
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_any_moment_leaves_one_whole_version(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.ingest.killed_runs", str(tmp_path), str(TRIALS)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
