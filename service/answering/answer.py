@@ -30,7 +30,14 @@ from service.answering.exchange import (
 )
 from service.answering.generator import LanguageModel
 from service.answering.prompts import abstention
-from service.answering.retriever import Query, Timings, choose_reranker, retrieve, understand
+from service.answering.retriever import (
+    Query,
+    Timings,
+    choose_reranker,
+    milliseconds_since,
+    retrieve,
+    understand,
+)
 from service.answering.writing import WRITING, Checker, write_checked
 
 HYDE = "hyde"
@@ -176,7 +183,7 @@ def _abstained(query: Query, found: SearchResult, timings: Timings, started: flo
         hits=found.hits,
         snapshot=found.snapshot,
         written_by="none",
-        timings=timings.stages | {"total": _milliseconds(started)},
+        timings=timings.stages | {"total": milliseconds_since(started)},
         stages_skipped=found.stages_skipped,
     )
 
@@ -196,10 +203,6 @@ def _answer(
         hits=found.hits,
         snapshot=found.snapshot,
         written_by=written_by,
-        timings=timings.stages | {"total": _milliseconds(started)},
+        timings=timings.stages | {"total": milliseconds_since(started)},
         stages_skipped=found.stages_skipped,
     )
-
-
-def _milliseconds(started: float) -> float:
-    return round((time.perf_counter() - started) * 1000, 3)

@@ -56,8 +56,12 @@ class Timings:
         try:
             yield
         finally:
-            elapsed = (time.perf_counter() - started) * 1000
-            self.stages[stage] = round(self.stages.get(stage, 0.0) + elapsed, 3)
+            self.stages[stage] = round(self.stages.get(stage, 0.0) + milliseconds_since(started), 3)
+
+
+def milliseconds_since(started: float) -> float:
+    """Milliseconds since a reading of ``time.perf_counter``, to the microsecond."""
+    return round((time.perf_counter() - started) * 1000, 3)
 
 
 def understand(question: str, encoder: TextEncoder, tokenizer: Tokenizer) -> Query:

@@ -21,7 +21,7 @@ from service.answering.context import Sentence
 from service.answering.exchange import TokenEvent
 from service.answering.generator import LanguageModel
 from service.answering.prompts import build_prompt, is_refusal
-from service.answering.retriever import Query, Timings
+from service.answering.retriever import Query, Timings, milliseconds_since
 from service.answering.support import find_support, without_marks
 
 WRITING = "writing"
@@ -77,7 +77,7 @@ def write_checked(
     writing = model.write(prompt, max_new_tokens=max_new_tokens, stop=stop)
     try:
         for piece in writing:
-            timings.stages.setdefault("first_token", _milliseconds(started))
+            timings.stages.setdefault("first_token", milliseconds_since(started))
             yield TokenEvent(piece)
             *complete, pending = split_sentences(pending + piece) or [""]
             with timings.measure(CHECK):
@@ -85,7 +85,7 @@ def write_checked(
                     return []
     finally:
         writing.close()
-        timings.stages[WRITING] = _milliseconds(started)
+        timings.stages[WRITING] = milliseconds_since(started)
     with timings.measure(CHECK):
         # What the token limit or the deadline cut off is dropped, unless it is all there is.
         is_whole = pending.strip()[-1:] in _SENTENCE_ENDS or not kept
@@ -104,7 +104,3 @@ def _keep(sentence: str, kept: list[CitedSentence], checker: Checker) -> bool:
         return False
     kept.append(CitedSentence(text, source))
     return True
-
-
-def _milliseconds(started: float) -> float:
-    return round((time.perf_counter() - started) * 1000, 3)
