@@ -120,6 +120,15 @@ class DenseIndex:
             return found.rows[0], found.scores[0]
         return found.rows, found.scores
 
+    def vectors(self) -> Vectors:
+        """Return every row's vector as it is stored, (rows, dimension) float32.
+
+        Exact where the family or its refine stage keeps whole vectors (``Flat``, ``HNSW32``, ``…,RFlat``); elsewhere
+        decoded, and then of length 1 only roughly.
+        """
+        stored: Vectors = np.asarray(self._index.reconstruct_n(0, self.rows), dtype=np.float32)
+        return stored.reshape(self.rows, self.dimension)
+
     def save(self, folder: Path) -> None:
         """Write ``dense.faiss`` into ``folder`` in FAISS's own format; neither atomic nor synced."""
         try:

@@ -35,7 +35,8 @@ CREATE TABLE IF NOT EXISTS encodings (
     PRIMARY KEY (encoder, text_sha256)
 ) WITHOUT ROWID
 """
-_KEEP_RUNS = 5  # an encoding that no run has used for so many runs is forgotten
+KEEP_RUNS = 5
+"""An encoding that no run has used for so many runs is forgotten."""
 _FILE = "encodings.sqlite"
 _BESIDE = ("-wal", "-shm", "-journal")  # what SQLite keeps next to its file
 _UNREADABLE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
@@ -65,7 +66,8 @@ class EmbeddingCache:
     same bytes.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, keep_runs: int = KEEP_RUNS) -> None:
+        self._keep_runs = keep_runs
         self._path = folder / _FILE
         with storage_errors("Opening the embedding cache"):
             folder.mkdir(parents=True, exist_ok=True)
@@ -93,7 +95,7 @@ class EmbeddingCache:
     def close(self) -> None:
         """Forget what no recent run used, and close."""
         with contextlib.closing(self._connection), _sqlite_errors(), self._connection:
-            self._connection.execute("DELETE FROM encodings WHERE last_used <= ?", (self._run - _KEEP_RUNS,))
+            self._connection.execute("DELETE FROM encodings WHERE last_used <= ?", (self._run - self._keep_runs,))
 
     def __enter__(self) -> EmbeddingCache:
         return self

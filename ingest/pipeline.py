@@ -5,25 +5,21 @@ from __future__ import annotations
 import logging
 import platform
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
-
-from index.calibration_questions import CALIBRATION_QUESTIONS
+from index.building import build_parts
 from index.config import IndexConfig
-from index.dense import DenseIndex
 from index.durable import storage_errors
 from index.embedding_cache import EmbeddingCache
-from index.encoder import Encoding, TextEncoder
+from index.encoder import TextEncoder
 from index.errors import AsknotesError, IndexMissing, NotesMissing
 from index.fingerprints import digest, index_fingerprints
-from index.late import LateIndex, TokenVectors, mean_token_vector
-from index.lexical import LexicalIndex
-from index.passages import embedded_text, lexical_terms
+from index.progress import ProgressListener, Unheard
 from index.publishing import CACHE, SnapshotContent, publish, writing
 from index.schema import Chunk, Note
 from index.snapshot import MANIFEST, SNAPSHOTS, Manifest, NoteRecord, current_name, verified_manifest
@@ -35,30 +31,6 @@ from ingest.dedupe import fold_duplicates
 from ingest.reader import ReadResult, SkippedFile, read_notes
 
 _log = logging.getLogger(__name__)
-
-
-class ProgressListener(Protocol):
-    """Hears how far a run is."""
-
-    def start(self, stage: str, total: int) -> None:
-        """Hear that a stage of ``total`` steps begins."""
-
-    def advance(self, n: int) -> None:
-        """Hear that ``n`` more steps of it are done."""
-
-    def finish(self) -> None:
-        """Hear that the stage is done."""
-
-
-class _Unheard:
-    def start(self, stage: str, total: int) -> None:
-        """Nobody listens."""
-
-    def advance(self, n: int) -> None:
-        """Nobody listens."""
-
-    def finish(self) -> None:
-        """Nobody listens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +93,17 @@ def index_notes(
     encoder: TextEncoder,
     full: bool = False,
     listener: ProgressListener | None = None,
+    cache: EmbeddingCache | None = None,
 ) -> IndexSummary:
     """Make the published snapshot hold exactly the notes under ``paths``.
 
     Without ``paths`` those of the published snapshot are read again. Passages that were encoded before are
-    taken from the cache unless ``full``; when neither notes nor settings changed, nothing is published.
+    taken from ``cache`` (the data folder's own where none is given) unless ``full``; when neither notes nor settings
+    changed, nothing is published.
 
     Raises NotesMissing, IndexLocked, DataFolderForeign, StorageFailed; what was published before stays.
     """
-    heard = listener or _Unheard()
+    heard = listener or Unheard()
     watch = _Stopwatch()
     with writing(data):
         previous, sound = _previous(data)
@@ -141,15 +115,17 @@ def index_notes(
         if previous and sound and not full and _nothing_changed(counts, previous, fingerprints, sources):
             return _summary(previous, counts, embedded=0, seconds=watch.seconds)
         chunked = _chunk(read.notes, ingest, encoder, heard)
-        with storage_errors("Writing the embedding cache"):
-            embedded, content = _encode_and_build(
-                chunked, data, config, encoder=encoder, tokenizer=tokenizer, full=full, listener=heard
+        with storage_errors("Writing the embedding cache"), _open_cache(cache, data) as encodings:
+            parts, embedded = build_parts(
+                chunked.chunks, encodings, config, encoder=encoder, tokenizer=tokenizer, full=full, listener=heard
             )
         manifest = publish(
             data,
             SnapshotContent(
                 chunks=chunked.chunks,
-                **content,
+                dense=parts.dense,
+                lexical=parts.lexical,
+                late=parts.late,
                 fingerprints=fingerprints,
                 sources=tuple(str(path) for path in sources),
                 notes={
@@ -253,73 +229,8 @@ def _chunk(notes: Sequence[Note], ingest: IngestConfig, encoder: TextEncoder, li
     return _Chunked(chunks=kept, per_note=per_note, duplicates=len(found) - len(kept), left_out=left_out)
 
 
-def _encode_and_build(
-    chunked: _Chunked,
-    data: Path,
-    config: IndexConfig,
-    *,
-    encoder: TextEncoder,
-    tokenizer: Tokenizer,
-    full: bool,
-    listener: ProgressListener,
-) -> tuple[int, dict[str, Any]]:
-    texts = [embedded_text(chunk) for chunk in chunked.chunks]
-    with EmbeddingCache(data / CACHE) as cache:
-        embedded = _encode(cache, encoder, texts, full=full, listener=listener)
-        listener.start("building the index", 3)
-        encodings = [cache.get(encoder, text) for text in texts]
-        query_means = _query_means(cache, encoder) if config.late.enabled else {}
-    vectors = np.stack([encoding.vector for encoding in encodings]) if encodings else np.zeros((0, encoder.dimension))
-    dense = DenseIndex.build(vectors.astype(np.float32), config.dense)
-    listener.advance(1)
-    lexical = LexicalIndex.build(
-        [lexical_terms(chunk, tokenizer, heading_repeat=config.lexical.heading_repeat) for chunk in chunked.chunks],
-        config.lexical,
-    )
-    listener.advance(1)
-    late = None
-    if config.late.enabled:
-        tokens = [TokenVectors(e.token_vectors, e.token_ids) for e in encodings]
-        late = LateIndex.build(tokens, config.late, query_means)
-    listener.advance(1)
-    listener.finish()
-    return embedded, {"dense": dense, "lexical": lexical, "late": late}
-
-
-class _QuestionEncoder:
-    """An encoder that reads everything as a question, so that the cache keeps questions too."""
-
-    def __init__(self, encoder: TextEncoder) -> None:
-        self._encoder = encoder
-        self.fingerprint = f"{encoder.fingerprint}-question"
-
-    def encode_passages(self, texts: Sequence[str]) -> Iterator[Encoding]:
-        """Encode questions, in order."""
-        return (self._encoder.encode_query(text) for text in texts)
-
-
-def _query_means(cache: EmbeddingCache, encoder: TextEncoder) -> dict[str, np.ndarray]:
-    questions = _QuestionEncoder(encoder)
-    means = {}
-    for language, texts in CALIBRATION_QUESTIONS.items():
-        for _ in cache.encode(questions, texts):
-            pass
-        encodings = [cache.get(questions, text) for text in texts]
-        means[language] = mean_token_vector([TokenVectors(e.token_vectors, e.token_ids) for e in encodings])
-    return means
-
-
-def _encode(
-    cache: EmbeddingCache, encoder: TextEncoder, texts: Sequence[str], *, full: bool, listener: ProgressListener
-) -> int:
-    wanted = dict.fromkeys(texts) if full else cache.missing(encoder, texts)
-    listener.start("encoding chunks", len(wanted))
-    embedded = 0
-    for _ in cache.encode(encoder, texts, anew=full):
-        embedded += 1
-        listener.advance(1)
-    listener.finish()
-    return embedded
+def _open_cache(cache: EmbeddingCache | None, data: Path) -> AbstractContextManager[EmbeddingCache]:
+    return EmbeddingCache(data / CACHE) if cache is None else nullcontext(cache)
 
 
 def _build_figures(seconds: float, embedded: int) -> dict[str, Any]:

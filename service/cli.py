@@ -21,6 +21,8 @@ class Commands(LazyGroup):
         "ask": LazyCommand("service.commands.ask", "Ask the notes; the answer cites them."),
         "serve": LazyCommand("service.commands.serve", "Serve questions over HTTP."),
         "status": LazyCommand("service.commands.status", "Say what is published."),
+        # By name only: nothing imports the evaluations, and whoever does not run them does not load them.
+        "eval": LazyCommand("eval.cli", "Measure retrieval and answers, and compare settings."),
         "models": LazyCommand("service.commands.models", "Say which models are configured, and fetch their weights."),
     }
 

@@ -19,7 +19,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from typer.main import get_command
 
-from service.answering.ports import AnswerEngine, IndexOutcome, ProgressListener
+from index.progress import ProgressListener
+from service.answering.ports import AnswerEngine, IndexOutcome
 from service.cli import Commands, app
 from service.http.app import create_app
 from service.settings import CONFIG_VARIABLE, ENVIRONMENT_PREFIX, Settings

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from index import weights
 from index.encoder import open_encoder
-from ingest.pipeline import IndexSummary, ProgressListener, index_notes
+from index.progress import ProgressListener
+from ingest.pipeline import IndexSummary, index_notes
 from service.settings import Settings
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -47,6 +48,15 @@ class HitReply(Reply):
             score=hit.score,
             signals={name: SignalReply(rank=signal.rank, score=signal.score) for name, signal in hit.signals.items()},
         )
+
+
+def run_line(hits: Sequence[Hit]) -> dict[str, object]:
+    """What a run file says of one question's hits: their texts for scorers, and everything else."""
+    replies = [HitReply.of(hit) for hit in hits]
+    return {
+        "chunks": [reply.text for reply in replies],
+        "hits": [reply.model_dump(mode="json", exclude={"text"}) for reply in replies],
+    }
 
 
 class CitationReply(Reply):

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
+from index.progress import ProgressListener
 from service.answering.exchange import Answer, AnswerStreamEvent, AskRequest, SearchRequest, SearchResult
 
 
@@ -37,19 +38,6 @@ class AnswerEngine(Protocol):
 
 EngineSource = Callable[[], AnswerEngine]
 """Opens the engine; blocks while models load; raises AsknotesError."""
-
-
-class ProgressListener(Protocol):
-    """Is told how far an index run has come, stage by stage."""
-
-    def start(self, stage: str, total: int) -> None:
-        """Begin a stage of ``total`` steps."""
-
-    def advance(self, n: int) -> None:
-        """Count ``n`` more steps of the stage as done."""
-
-    def finish(self) -> None:
-        """End the stage."""
 
 
 class IndexOutcome(Protocol):

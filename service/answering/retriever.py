@@ -109,7 +109,8 @@ def retrieve(
             rows = _late_candidates(order, snapshot, config, mode=mode, allowed=allowed)
             scores = snapshot.late.scores(query.tokens, rows)
             rankings[LATE] = _ranking(rows, scores)
-            order = _ranking(rows, _with_lexical(scores, rows, query, snapshot, config))
+            reranked = _ranking(rows, _with_lexical(scores, rows, query, snapshot, config))
+            order = reranked + _below(reranked, order)
     return _hits(order[:top_k], rankings, snapshot)
 
 
@@ -173,6 +174,14 @@ def _late_candidates(
     if mode == "hybrid" and snapshot.late is not None and snapshot.late.is_exhaustive:
         return np.arange(len(snapshot.chunks)) if allowed is None else np.flatnonzero(allowed)
     return np.array([row for row, _ in order[: config.late.candidates]], dtype=np.int64)
+
+
+def _below(reranked: Ranking, order: Ranking) -> Ranking:
+    """What the first stage found and was not reranked, in its order, under everything that was."""
+    done = {row for row, _ in reranked}
+    lowest = min((score for _, score in reranked), default=0.0)
+    rest = [row for row, _ in order if row not in done]
+    return [(row, lowest - position) for position, row in enumerate(rest, start=1)]
 
 
 def _with_lexical(

@@ -7,14 +7,14 @@ from typing import Annotated
 import typer
 
 from service.answering.engine import open_engine
-from service.answering.exchange import SearchMode, SearchRequest, SearchResult
+from service.answering.exchange import SearchMode, SearchRequest
 from service.commands.console import print_json, results
 from service.commands.lazy import plain_app
 from service.commands.options import ConfigOption, DataOption, JsonOption, OutOption, QueriesOption, settings_from
 from service.commands.queries import RUN_DEPTH, Batch, batch_or_question, read_queries, run_queries
 from service.commands.render import hit_list, signal_table
 from service.question import checked_question
-from service.replies import SearchReply
+from service.replies import SearchReply, run_line
 
 app = plain_app()
 
@@ -50,7 +50,7 @@ def search(  # noqa: PLR0917 — Typer calls it by name
             raise typer.BadParameter("--json and --explain are for one question; a run holds every signal.")
         asked = read_queries(wanted.queries, max_chars=max_chars)
         engine = open_engine(settings, settings.data)
-        run_queries(asked, wanted.out, lambda text: _row(engine.search(request(text, max(top_k, RUN_DEPTH)))))
+        run_queries(asked, wanted.out, lambda text: run_line(engine.search(request(text, max(top_k, RUN_DEPTH))).hits))
         return
 
     checked = request(checked_question(wanted, max_chars=max_chars), top_k)
@@ -59,11 +59,3 @@ def search(  # noqa: PLR0917 — Typer calls it by name
         print_json(SearchReply.of(result).model_dump(mode="json"))
     else:
         results().print(signal_table(result) if explain else hit_list(result), soft_wrap=not results().is_terminal)
-
-
-def _row(result: SearchResult) -> dict[str, object]:
-    reply = SearchReply.of(result)
-    return {
-        "chunks": [hit.text for hit in reply.hits],
-        "hits": [hit.model_dump(mode="json", exclude={"text"}) for hit in reply.hits],
-    }

@@ -128,6 +128,21 @@ def test_an_index_of_another_factory_is_refused(factory: str, other: str, tmp_pa
     assert "asknotes index --full" in refused.value.hint
 
 
+@EVERY_FACTORY
+def test_vectors_come_back_in_the_order_of_the_rows(factory: str) -> None:
+    stored = _built(factory).vectors()
+    assert (stored.shape, stored.dtype.name) == (VECTORS.shape, "float32")
+    if factory in {"Flat", "HNSW16", "IVF16,Flat", "IVF16_HNSW8,Flat"} or factory.endswith("RFlat"):
+        assert stored.tolist() == VECTORS.tolist()
+    else:
+        cosines = (stored * VECTORS).sum(axis=1) / np.linalg.norm(stored, axis=1)
+        assert cosines.min() > 0.5
+
+
+def test_an_index_without_rows_has_no_vectors() -> None:
+    assert DenseIndex.build(np.empty((0, 16), np.float32), DenseConfig()).vectors().shape == (0, 16)
+
+
 def test_search_settings_of_the_loading_config_are_used(tmp_path: Path) -> None:
     DenseIndex.build(VECTORS, DenseConfig(factory="IVF16,Flat", nprobe=1)).save(tmp_path)
     narrow = DenseIndex.load(tmp_path, DenseConfig(factory="IVF16,Flat", nprobe=1)).search(QUERIES, 20)[0]

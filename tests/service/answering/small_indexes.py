@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
+from index.building import parts_of
 from index.config import IndexConfig
-from index.dense import DenseIndex
-from index.late import LateIndex, TokenVectors
-from index.lexical import LexicalIndex
-from index.passages import embedded_text, lexical_terms
+from index.passages import embedded_text
 from index.schema import Chunk, Hit, chunk_id
 from index.shared_hold import SharedHold
 from index.snapshot import Manifest, Snapshot
@@ -47,14 +43,13 @@ def chunk(
 def snapshot_of(chunks: Sequence[Chunk], folder: Path, config: IndexConfig = CONFIG) -> Snapshot:
     encoder, tokenizer = ToyEncoder(), Tokenizer()
     encodings = list(encoder.encode_passages([embedded_text(each) for each in chunks]))
-    vectors = np.array([each.vector for each in encodings], dtype=np.float32).reshape(-1, encoder.dimension)
-    tokens = [TokenVectors(each.token_vectors, each.token_ids) for each in encodings]
+    parts = parts_of(chunks, encodings, config, query_means={}, tokenizer=tokenizer, dimension=encoder.dimension)
     return Snapshot(
         manifest=Manifest("000001", 1, {}, (), {}, {"chunks": len(chunks)}),
         chunks=list(chunks),
-        dense=DenseIndex.build(vectors, config.dense),
-        lexical=LexicalIndex.build([lexical_terms(c, tokenizer, heading_repeat=1) for c in chunks], config.lexical),
-        late=LateIndex.build(tokens, config.late) if config.late.enabled else None,
+        dense=parts.dense,
+        lexical=parts.lexical,
+        late=parts.late,
         rows_by_id={each.id: row for row, each in enumerate(chunks)},
         hold=SharedHold(folder),
     )

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from index.errors import AsknotesError
-from service.answering.ports import ProgressListener
+from index.progress import ProgressListener
 from service.http.app import create_app
 from service.http.errors import ServiceNotReady
 from service.settings import Settings

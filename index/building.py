@@ -1,0 +1,124 @@
+"""From chunks to everything that searches them: encode what is new, then dense, lexical and late index."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from index.calibration_questions import CALIBRATION_QUESTIONS
+from index.config import IndexConfig
+from index.dense import DenseIndex
+from index.embedding_cache import EmbeddingCache
+from index.encoder import Encoding, TextEncoder
+from index.late import LateIndex, TokenVectors, mean_token_vector
+from index.lexical import LexicalIndex
+from index.passages import embedded_text, lexical_terms
+from index.progress import ProgressListener
+from index.schema import Chunk
+from index.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class IndexParts:
+    """What searches a list of chunks: row r of every part is chunk r."""
+
+    dense: DenseIndex
+    lexical: LexicalIndex
+    late: LateIndex | None
+
+
+def build_parts(
+    chunks: Sequence[Chunk],
+    cache: EmbeddingCache,
+    config: IndexConfig,
+    *,
+    encoder: TextEncoder,
+    tokenizer: Tokenizer,
+    full: bool,
+    listener: ProgressListener,
+) -> tuple[IndexParts, int]:
+    """Build every part from what the cache holds, after encoding what it lacks (everything when ``full``).
+
+    Returns the parts and how many passages were encoded. Raises StorageFailed where the cache cannot be used, and what
+    DenseIndex.build raises.
+    """
+    texts = [embedded_text(chunk) for chunk in chunks]
+    embedded = _encode(cache, encoder, texts, full=full, listener=listener)
+    listener.start("building the index", 1)
+    encodings = [cache.get(encoder, text) for text in texts]
+    query_means = _cached_query_means(cache, encoder) if config.late.enabled else {}
+    parts = parts_of(
+        chunks, encodings, config, query_means=query_means, tokenizer=tokenizer, dimension=encoder.dimension
+    )
+    listener.advance(1)
+    listener.finish()
+    return parts, embedded
+
+
+def parts_of(
+    chunks: Sequence[Chunk],
+    encodings: Sequence[Encoding],
+    config: IndexConfig,
+    *,
+    query_means: Mapping[str, np.ndarray],
+    tokenizer: Tokenizer,
+    dimension: int,
+) -> IndexParts:
+    """Build every part from the encodings of the chunks' embedded texts, row by row.
+
+    ``query_means`` maps a language to the mean token vector of questions in it, (dimension,) float32.
+    """
+    vectors = np.stack([encoding.vector for encoding in encodings]) if encodings else np.zeros((0, dimension))
+    terms = [lexical_terms(chunk, tokenizer, heading_repeat=config.lexical.heading_repeat) for chunk in chunks]
+    tokens = [TokenVectors(encoding.token_vectors, encoding.token_ids) for encoding in encodings]
+    return IndexParts(
+        dense=DenseIndex.build(vectors.astype(np.float32), config.dense),
+        lexical=LexicalIndex.build(terms, config.lexical),
+        late=LateIndex.build(tokens, config.late, query_means) if config.late.enabled else None,
+    )
+
+
+class _QuestionEncoder:
+    """An encoder that reads everything as a question, so that the cache keeps questions too."""
+
+    def __init__(self, encoder: TextEncoder) -> None:
+        self._encoder = encoder
+        self.fingerprint = f"{encoder.fingerprint}-question"
+
+    def encode_passages(self, texts: Sequence[str]) -> Iterator[Encoding]:
+        """Encode questions, in order."""
+        return (self._encoder.encode_query(text) for text in texts)
+
+
+def query_means_of(encode: Callable[[str], Encoding]) -> dict[str, np.ndarray]:
+    """Return the mean token vector of the calibration questions of each language, by which late interaction centres.
+
+    ``encode`` encodes a question.
+    """
+    return {
+        language: mean_token_vector([TokenVectors(e.token_vectors, e.token_ids) for e in map(encode, texts)])
+        for language, texts in CALIBRATION_QUESTIONS.items()
+    }
+
+
+def _cached_query_means(cache: EmbeddingCache, encoder: TextEncoder) -> dict[str, np.ndarray]:
+    questions = _QuestionEncoder(encoder)
+    for _ in cache.encode(questions, list(itertools.chain.from_iterable(CALIBRATION_QUESTIONS.values()))):
+        pass
+    return query_means_of(lambda text: cache.get(questions, text))
+
+
+def _encode(
+    cache: EmbeddingCache, encoder: TextEncoder, texts: Sequence[str], *, full: bool, listener: ProgressListener
+) -> int:
+    wanted = dict.fromkeys(texts) if full else cache.missing(encoder, texts)
+    listener.start("encoding chunks", len(wanted))
+    embedded = 0
+    for _ in cache.encode(encoder, texts, anew=full):
+        embedded += 1
+        listener.advance(1)
+    listener.finish()
+    return embedded
