@@ -14,7 +14,7 @@ COMPILE := $(BIN)/pip-compile --quiet --no-header --no-emit-options --no-emit-in
 	--upgrade-package torch==$(TORCH) $(UPGRADE)
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test quick lint docs lock clean models
+.PHONY: help demo test quick gate lint docs lock clean models
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST)
@@ -33,15 +33,20 @@ test: $(VENV)/.installed-dev models ## set up and run every test, those with the
 quick: $(VENV)/.installed-dev ## the tests without models, killed processes and exports: under two minutes
 	$(BIN)/python -m pytest -m 'not bundled and not slow'
 
+gate: models ## retrieval on the sample notes must reach docs/baselines/sample-notes.json
+	$(BIN)/asknotes eval retrieval --gold notes/gold.jsonl --notes notes --baseline docs/baselines/sample-notes.json
+
 lint: $(VENV)/.installed-dev ## style, types, the import rule, and whether the generated pages are current
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m service.generated_docs --check
+	$(BIN)/python -m eval.benchmark_page --check
 
-docs: $(VENV)/.installed ## write docs/CLI.md, docs/CONFIG.md and docs/openapi.json from the code
+docs: $(VENV)/.installed ## write docs/CLI.md, docs/CONFIG.md, docs/openapi.json and the tables of docs/benchmarks.md
 	$(BIN)/python -m service.generated_docs
+	$(BIN)/python -m eval.benchmark_page
 
 lock: $(VENV)/.installed-dev ## resolve the lock files again; UPGRADE=--upgrade takes newer versions
 	$(COMPILE) --output-file requirements.lock pyproject.toml

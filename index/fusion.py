@@ -23,10 +23,11 @@ def reciprocal_rank_fusion(
     """
     if k < 0:
         raise ConfigInvalid(f"The k of rank fusion is {k}.", hint="Set fusion.rrf_k to 0 or more.")
-    totals: dict[int, list[float]] = {}
-    for signal, weight in _weighted(rankings, weights):
+    totals: dict[int, float] = {}
+    # In the order of their names, so that the order in which signals come cannot decide between equal rows.
+    for signal, weight in sorted(_weighted(rankings, weights)):
         for rank, row in enumerate(dict.fromkeys(rankings[signal]), start=1):
-            totals.setdefault(row, []).append(weight / (k + rank))
+            totals[row] = totals.get(row, 0.0) + weight / (k + rank)
     return _best_first(totals)
 
 
@@ -60,7 +61,8 @@ def convex_combination(
         normalised, missing = _normalised(scores[signal], signal, normaliser, minima or {})
         for row in rows:
             totals[row].append(weight / total_weight * normalised.get(row, missing))
-    return _best_first(totals)
+    # Summed exactly, so that the order of the signals cannot decide between equal rows.
+    return _best_first({row: math.fsum(parts) for row, parts in totals.items()})
 
 
 def _weighted(signals: Iterable[str], weights: Mapping[str, float]) -> list[tuple[str, float]]:
@@ -97,7 +99,5 @@ def _minimum(signal: str, minima: Mapping[str, float]) -> float:
     return minima[signal]
 
 
-def _best_first(totals: Mapping[int, Sequence[float]]) -> list[tuple[int, float]]:
-    """Sum exactly, so that the order of the signals cannot decide between equal rows."""
-    summed = [(row, math.fsum(parts)) for row, parts in totals.items()]
-    return sorted(summed, key=lambda entry: (-entry[1], entry[0]))
+def _best_first(totals: Mapping[int, float]) -> list[tuple[int, float]]:
+    return sorted(totals.items(), key=lambda entry: (-entry[1], entry[0]))

@@ -21,7 +21,8 @@ from typer.main import get_command
 
 from index.progress import ProgressListener
 from service.answering.ports import AnswerEngine, IndexOutcome
-from service.cli import Commands, app
+from service.cli import app
+from service.commands.lazy import LazyGroup
 from service.http.app import create_app
 from service.settings import CONFIG_VARIABLE, ENVIRONMENT_PREFIX, Settings
 
@@ -43,21 +44,27 @@ def openapi_page() -> str:
 def cli_page() -> str:
     """Return every command's help."""
     group = get_command(app)
-    if not isinstance(group, Commands):
+    if not isinstance(group, LazyGroup):
         raise TypeError("the command line is a group of lazy commands")
     with typer.Context(group, info_name="asknotes", terminal_width=_WIDTH, max_content_width=_WIDTH) as context:
-        blocks = [
-            _MADE_BY,
-            "# The command line",
-            _cli_introduction(),
-            _block("asknotes --help", group.get_help(context)),
-        ]
-        for name in Commands.lazy_commands:
-            group.load(name)
-            command = group.commands[name]
-            with typer.Context(command, info_name=name, parent=context) as inner:
-                blocks += [f"## asknotes {name}", _block(f"asknotes {name} --help", command.get_help(inner))]
+        first = _block("asknotes --help", group.get_help(context))
+        blocks = [_MADE_BY, "# The command line", _cli_introduction(), first, *_commands(group, context)]
     return "\n\n".join(blocks) + "\n"
+
+
+def _commands(group: LazyGroup, context: Any) -> Iterator[str]:
+    """Yield heading and help of each command of a group, of groups inside of it too."""
+    for name in group.lazy_commands:
+        group.load(name)
+        command = group.commands[name]
+        path = f"{context.command_path} {name}"
+        with typer.Context(
+            command, info_name=name, parent=context, terminal_width=_WIDTH, max_content_width=_WIDTH
+        ) as inner:
+            yield f"## {path}"
+            yield _block(f"{path} --help", command.get_help(inner))
+            if isinstance(command, LazyGroup):
+                yield from _commands(command, inner)
 
 
 def config_page() -> str:

@@ -207,8 +207,10 @@ def _ranking(rows: np.ndarray, scores: np.ndarray) -> Ranking:
 
 
 def _hits(order: Ranking, rankings: Mapping[str, Ranking], snapshot: Snapshot) -> list[Hit]:
-    signals: dict[int, dict[str, Signal]] = {}
+    wanted = {row for row, _ in order}
+    signals: dict[int, dict[str, Signal]] = {row: {} for row in wanted}
     for name, ranking in rankings.items():
         for rank, (row, score) in enumerate(ranking, 1):
-            signals.setdefault(row, {})[name] = Signal(rank=rank, score=score)
+            if row in wanted:
+                signals[row][name] = Signal(rank=rank, score=score)
     return [Hit(chunk=snapshot.chunks[row], score=score, signals=signals[row]) for row, score in order]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -96,8 +97,10 @@ class TestLateInteraction:
         snapshot = snapshot_of(CHUNKS, tmp_path, CANDIDATES_ONLY)
         fused = find("BM25 words", snapshot, config=CANDIDATES_ONLY, rerank="none")
         hits = find("BM25 words", snapshot, config=CANDIDATES_ONLY)
-        assert {hit.chunk.id for hit in hits} == {hit.chunk.id for hit in fused[:2]}
-        assert all("late" in hit.signals for hit in hits)
+        assert {hit.chunk.id for hit in hits[:2]} == {hit.chunk.id for hit in fused[:2]}
+        assert [hit.chunk.id for hit in hits[2:]] == [hit.chunk.id for hit in fused[2:]]
+        assert ["late" in hit.signals for hit in hits] == [True] * 2 + [False] * (len(fused) - 2)
+        assert all(a.score > b.score for a, b in itertools.pairwise(hits))
 
     def test_reranking_a_lexical_search_reranks_what_bm25_found(self, snapshot: Snapshot) -> None:
         hits = find("BM25 words", snapshot, mode="lexical", rerank="late")

@@ -1,0 +1,1 @@
+"""Gold sets, metrics, runs, comparisons, sweeps, benchmarks and reports: what this project decides by."""

@@ -1,0 +1,1 @@
+"""The commands of ``asknotes eval``, one a module."""
