@@ -37,6 +37,8 @@ DISTINCT_CHUNKS = 500
 """So many chunks have token vectors of their own; those after repeat them. More would only take longer to make."""
 
 _SEED = 11
+_BY_TOKEN = ("late_codes.npy", "late_scales.npy")
+_BY_CHUNK = ("late_chunk_means.npy", "late_chunk_scales.npy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ def _publish(
     with figures.measure("lexical"):
         lexical = LexicalIndex.build(documents, config.lexical)
     with figures.measure("late"):
-        late = LateIndex.build(tokens, config.late)
+        late = LateIndex.build(tokens, _in_the_form_of(len(documents), tokens, config.late))
     figures.seconds["late"] *= len(documents) / len(tokens)
     content = SnapshotContent(
         chunks=[_chunk(row, terms) for row, terms in enumerate(documents)],
@@ -143,8 +145,8 @@ def _publish(
 def _repeated(late: LateIndex, rows: int, config: LateConfig, folder: Path) -> LateIndex:
     """Return an index of ``rows`` chunks that repeat those of ``late`` in order.
 
-    ``LateIndex.build`` takes all token vectors at once in 32 bits, 6 GB for 20,000 chunks of 200 tokens, and several
-    times that while it works. So the files of the small index are repeated instead.
+    Building 20,000 chunks of 200 tokens would take a minute, and making their token vectors longer. So the files of
+    the small index are repeated instead.
     """
     if rows == late.rows:
         return late
@@ -152,9 +154,8 @@ def _repeated(late: LateIndex, rows: int, config: LateConfig, folder: Path) -> L
     repeated.mkdir()
     late.save(repeated)
     header = json.loads((repeated / "late.json").read_text(encoding="utf-8"))
-    codes, scales, offsets = (np.load(repeated / f"late_{part}.npy") for part in ("codes", "scales", "offsets"))
-    offsets = np.concatenate([[0], np.cumsum(np.resize(np.diff(offsets), rows))])
-    tokens = int(offsets[-1])
+    lengths = np.resize(np.diff(np.load(repeated / "late_offsets.npy")), rows)
+    tokens = int(lengths.sum())
     header |= {
         "rows": rows,
         "tokens": tokens,
@@ -163,10 +164,18 @@ def _repeated(late: LateIndex, rows: int, config: LateConfig, folder: Path) -> L
         },
     }
     (repeated / "late.json").write_text(json.dumps(header), encoding="utf-8")
-    np.save(repeated / "late_codes.npy", np.resize(codes, (tokens, codes.shape[1])))
-    np.save(repeated / "late_scales.npy", np.resize(scales, tokens))
-    np.save(repeated / "late_offsets.npy", offsets)
+    np.save(repeated / "late_offsets.npy", np.concatenate([[0], np.cumsum(lengths)]))
+    for names, count in ((_BY_TOKEN, tokens), (_BY_CHUNK, rows)):
+        for path in (repeated / name for name in names if (repeated / name).exists()):
+            array = np.load(path)
+            np.save(path, np.resize(array, (count, *array.shape[1:])))
     return LateIndex.load(repeated, config)
+
+
+def _in_the_form_of(rows: int, tokens: Sequence[TokenVectors], config: LateConfig) -> LateConfig:
+    """Return settings by which these chunks are compressed if ``rows`` chunks that repeat them would be."""
+    total = int(np.resize([len(chunk.ids) for chunk in tokens], rows).sum())
+    return config.model_copy(update={"full_precision_tokens": 0}) if total > config.full_precision_tokens else config
 
 
 def _chunk(row: int, terms: Sequence[str]) -> Chunk:

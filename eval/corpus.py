@@ -212,9 +212,9 @@ def _shown(rank: int, document: RankedDocument, question: Question) -> ShownHit:
         chunk_id=chunk.id,
         note=chunk.note,
         heading=chunk.heading,
-        lines=chunk.lines,
+        lines=document.hit.lines,
         score=document.score,
-        text=chunk.text[:SHOWN_CHARS],
+        text=document.hit.text[:SHOWN_CHARS],
         holds=(0,) if document.id in question.relevant else (),
     )
 

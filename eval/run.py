@@ -140,15 +140,21 @@ def system_result(
 
 
 def relevant_chunks(gold: Gold, run: SystemRun) -> dict[str, list[str]]:
-    """Ids of all chunks of the run's index that hold some quote of each answerable question."""
+    """Ids of what is relevant to each answerable question in the run's index.
+
+    A hit is known by its chunk and judged by its whole passage: those that hold some quote, and every chunk of the
+    index that holds one and is in no hit's passage.
+    """
     chunks = run.index.tools.snapshot.chunks
     passages = PassageSearch([chunk.text for chunk in chunks])
-    return {
-        question.id: [
-            chunks[row].id for row in sorted(set().union(*(passages.holding(one.quote) for one in question.evidence)))
-        ]
-        for question in gold.answerable
-    }
+    relevant: dict[str, list[str]] = {}
+    for question in gold.answerable:
+        hits = run.hits[question.id]
+        found = [hit.chunk.id for hit, held in zip(hits, _held(hits, question), strict=False) if held]
+        shown = {chunk.id for hit in hits for chunk in (hit.span or (hit.chunk,))}
+        rows = sorted(set().union(*(passages.holding(evidence.quote) for evidence in question.evidence)))
+        relevant[question.id] = found + [chunks[row].id for row in rows if chunks[row].id not in shown]
+    return relevant
 
 
 def _measured(run: SystemRun, gold: Gold, relevant: Mapping[str, Sequence[str]]) -> dict[str, Values]:
@@ -166,7 +172,7 @@ def _held(hits: Sequence[Hit], question: Question) -> list[frozenset[int]]:
 
 
 def _judged(hit: Hit) -> str:
-    return hit.chunk.text[:MAX_CHARS]
+    return hit.text[:MAX_CHARS]
 
 
 def figures_by_slice(gold: Gold, per_question: Mapping[str, Values]) -> dict[str, dict[str, Figure]]:
@@ -198,9 +204,9 @@ def _shown(hits: Sequence[Hit], question: Question) -> list[ShownHit]:
             chunk_id=hit.chunk.id,
             note=hit.chunk.note,
             heading=hit.chunk.heading,
-            lines=hit.chunk.lines,
+            lines=hit.lines,
             score=hit.score,
-            text=hit.chunk.text[:SHOWN_CHARS],
+            text=hit.text[:SHOWN_CHARS],
             holds=tuple(sorted(found)),
         )
         for rank, (hit, found) in enumerate(zip(hits[:SHOWN_HITS], held, strict=False), start=1)

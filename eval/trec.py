@@ -1,8 +1,9 @@
 """Runs on disk, so that any tool can score them again: TREC runs and qrels, and runs with their passages' text.
 
 In a folder ``runs``: ``SYSTEM.trec`` (question, Q0, chunk, rank, score, system), ``SYSTEM.qrels`` (question, 0, chunk,
-1 for every chunk of the system's index that holds a quote), ``SYSTEM.jsonl`` (what ``asknotes search --queries``
-writes, which the reference scorer reads), and ``runs.json`` with everything needed to repeat them.
+1 for every hit that holds a quote and for every other chunk of the system's index that does), ``SYSTEM.jsonl`` (what
+``asknotes search --queries`` writes, which the reference scorer reads), and ``runs.json`` with everything needed to
+repeat them.
 """
 
 from __future__ import annotations

@@ -67,11 +67,36 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A chunk with its score; ``signals`` maps a stage's name (lexical, dense, late, …) to its opinion."""
+    """A chunk with its score; ``signals`` maps a stage's name (lexical, dense, late, …) to its opinion.
+
+    ``span`` are the neighbouring chunks that are returned with it, itself included, in the order of the note; empty
+    where the chunk stands alone.
+    """
 
     chunk: Chunk
     score: float
     signals: Mapping[str, Signal] = field(default_factory=dict)
+    span: tuple[Chunk, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The passage as it is returned: the span's texts, each under its own title where that is another's."""
+        if not self.span:
+            return self.chunk.text
+        parts: list[str] = []
+        heading = self.span[0].heading
+        for chunk in self.span:
+            if chunk.heading != heading and chunk.heading:
+                parts.append(chunk.heading[-1])
+            heading = chunk.heading
+            parts.append(chunk.text)
+        return "\n\n".join(parts)
+
+    @property
+    def lines(self) -> tuple[int, int]:
+        """First and last line of the passage in the note, 1-based and inclusive."""
+        parts = self.span or (self.chunk,)
+        return min(part.lines[0] for part in parts), max(part.lines[1] for part in parts)
 
 
 def chunk_id(note: str, heading: tuple[str, ...], text: str, occurrence: int = 0) -> str:

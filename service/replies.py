@@ -31,7 +31,7 @@ class HitReply(Reply):
     note: str = Field(description="Path of the note under the notes folder.")
     heading: list[str] = Field(description="The titles above the chunk, outermost first.")
     lines: tuple[int, int] = Field(description="First and last line in the note, from 1, inclusive.")
-    text: str
+    text: str = Field(description="The chunk; in a search with the neighbours of its section that come with it.")
     score: float
     signals: dict[str, SignalReply] = Field(description="What each stage thought of it: lexical, dense, late, …")
 
@@ -43,8 +43,8 @@ class HitReply(Reply):
             chunk_id=chunk.id,
             note=chunk.note,
             heading=list(chunk.heading),
-            lines=chunk.lines,
-            text=chunk.text,
+            lines=hit.lines,
+            text=hit.text,
             score=hit.score,
             signals={name: SignalReply(rank=signal.rank, score=signal.score) for name, signal in hit.signals.items()},
         )

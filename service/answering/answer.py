@@ -78,7 +78,8 @@ def search(request: SearchRequest, tools: Tools) -> SearchResult:
     """Find chunks for one question."""
     timings = Timings()
     with timings.measure("total"):
-        _, hits = _retrieve(request, tools, timings, top_k=request.top_k or tools.answering.top_k)
+        top_k = request.top_k or tools.answering.top_k
+        _, hits = _retrieve(request, tools, timings, top_k=top_k, span_chars=tools.answering.span_chars)
     return SearchResult(
         hits=tuple(hits),
         snapshot=tools.snapshot.name,
@@ -119,7 +120,9 @@ def answer_stream(
     yield AnswerEvent(_answer(cited, "extract", found, timings, started))
 
 
-def _retrieve(request: SearchRequest, tools: Tools, timings: Timings, *, top_k: int) -> tuple[Query, list[Hit]]:
+def _retrieve(
+    request: SearchRequest, tools: Tools, timings: Timings, *, top_k: int, span_chars: int = 0
+) -> tuple[Query, list[Hit]]:
     reranker = choose_reranker(request.rerank, request.mode, tools.snapshot)
     with timings.measure("question"):
         query = understand(request.question, tools.encoder, tools.tokenizer)
@@ -132,6 +135,7 @@ def _retrieve(request: SearchRequest, tools: Tools, timings: Timings, *, top_k: 
         top_k=top_k,
         chunk_filter=request.filter,
         timings=timings,
+        span_chars=span_chars,
     )
     return query, hits
 

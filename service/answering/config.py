@@ -29,6 +29,13 @@ class AnsweringConfig(Section):
         "of bfloat16 and float32, timed when the model is loaded.",
     )
     top_k: int = Field(default=10, ge=1, le=100, description="Hits returned when a request does not say.")
+    span_chars: int = Field(
+        default=650,
+        ge=0,
+        le=20_000,
+        description="A hit of a search comes with its neighbours of the same section while they are no longer than "
+        "this together, characters; 0: alone.",
+    )
     passages: int = Field(default=4, ge=1, le=50, description="Best hits whose sentences may support the answer.")
     context_tokens: int = Field(
         default=300,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from index.snapshot import Snapshot
 from index.tokenizer import Tokenizer
 from ingest.language import language_of
 from service.answering.exchange import ChunkFilter, SearchMode
+from service.answering.spans import section_spans
 
 LATE = "late"
 NO_RERANKER = "none"
@@ -97,8 +98,13 @@ def retrieve(
     top_k: int,
     chunk_filter: ChunkFilter | None,
     timings: Timings,
+    span_chars: int = 0,
 ) -> list[Hit]:
-    """The ``top_k`` best chunks with every stage's rank and score; a chunk outside of the filter is in no stage."""
+    """The ``top_k`` best chunks with every stage's rank and score; a chunk outside of the filter is in no stage.
+
+    With ``span_chars`` a hit takes its neighbours of the same section with it, up to so many characters together
+    (spans.py); what was taken is no hit of its own.
+    """
     with timings.measure("filter"):
         allowed = allowed_rows(snapshot.chunks, chunk_filter)
     rankings = _first_stage(query, snapshot, config.fusion, mode=mode, allowed=allowed, timings=timings)
@@ -111,7 +117,15 @@ def retrieve(
             rankings[LATE] = _ranking(rows, scores)
             reranked = _ranking(rows, _with_lexical(scores, rows, query, snapshot, config))
             order = reranked + _below(reranked, order)
-    return _hits(order[:top_k], rankings, snapshot)
+    if not span_chars:
+        return _hits(order[:top_k], rankings, snapshot)
+    with timings.measure("spans"):
+        spans = section_spans(order, snapshot.chunks, top_k=top_k, limit=span_chars, allowed=allowed)
+    hits = _hits([(span.row, span.score) for span in spans], rankings, snapshot)
+    return [
+        replace(hit, span=tuple(snapshot.chunks[span.first : span.last + 1])) if span.first < span.last else hit
+        for hit, span in zip(hits, spans, strict=True)
+    ]
 
 
 def allowed_rows(chunks: Sequence[Chunk], chunk_filter: ChunkFilter | None) -> np.ndarray | None:

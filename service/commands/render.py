@@ -33,7 +33,7 @@ def signal_table(result: SearchResult) -> Table:
     for number, hit in enumerate(result.hits, start=1):
         opinions = [hit.signals.get(stage) for stage in stages]
         cells = ["–" if opinion is None else f"{opinion.rank}. {opinion.score:.4f}" for opinion in opinions]
-        table.add_row(str(number), _place(hit.chunk.note, hit.chunk.lines), f"{hit.score:.4f}", *cells)
+        table.add_row(str(number), _place(hit.chunk.note, hit.lines), f"{hit.score:.4f}", *cells)
     return table
 
 
@@ -60,7 +60,7 @@ def _closest(answer: Answer) -> list[RenderableType]:
 
 
 def _hit(number: int, hit: Hit) -> RenderableType:
-    head = Text(f"{number}. ", style="bold") + _source(hit.chunk.note, hit.chunk.lines, hit.chunk.heading)
+    head = Text(f"{number}. ", style="bold") + _source(hit.chunk.note, hit.lines, hit.chunk.heading)
     head.append(f"  {hit.score:.3f}", style="dim")
     snippet = " ".join(printable(hit.chunk.text).split())
     if len(snippet) > _SNIPPET_CHARS:

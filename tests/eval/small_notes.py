@@ -15,6 +15,7 @@ import pytest
 from index.encoder import SentenceEncoder
 from ingest.config import ChunkerConfig, IngestConfig
 from ingest.pipeline import index_notes
+from service.answering.config import AnsweringConfig
 from service.settings import Settings
 from tests.toys import ToyEncoder
 
@@ -88,7 +89,8 @@ class TeaNotes:
     @property
     def settings(self) -> Settings:
         chunker = ChunkerConfig(target_tokens=40, max_tokens=80)
-        return Settings(data=self.root / "data", ingest=IngestConfig(chunker=chunker))
+        alone = AnsweringConfig(span_chars=0)  # with neighbours, one hit would hold half of so small a note
+        return Settings(data=self.root / "data", ingest=IngestConfig(chunker=chunker), answering=alone)
 
     def write(self) -> None:
         """Write notes and gold anew."""

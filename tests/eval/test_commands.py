@@ -20,7 +20,8 @@ def config(tea: TeaNotes, tmp_path: Path) -> Path:
     path = tmp_path / "asknotes.toml"
     path.write_text(
         f'data = "{tea.settings.data}"\n[ingest.chunker]\n'
-        f"target_tokens = {chunker.target_tokens}\nmax_tokens = {chunker.max_tokens}\n",
+        f"target_tokens = {chunker.target_tokens}\nmax_tokens = {chunker.max_tokens}\n"
+        f"[answering]\nspan_chars = {tea.settings.answering.span_chars}\n",
         encoding="utf-8",
     )
     return path

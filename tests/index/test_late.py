@@ -5,22 +5,26 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from index import late
 from index.config import LateConfig
 from index.errors import IndexCorrupt
 from index.late import LateIndex, TokenVectors, mean_token_vector
 
 EVERY_SETTING = [LateConfig(centre=centre, idf_power=power) for centre in (False, True) for power in (0.0, 0.5, 1.0)]
 PLAIN = LateConfig(centre=False, idf_power=0.0)
-EIGHT_AND_FOUR = pytest.mark.parametrize(("bits", "tolerance"), [(8, 0.01), (4, 0.15)])
+BYTES, RESIDUALS = LateConfig(), LateConfig(full_precision_tokens=0)
+BOTH_FORMS = pytest.mark.parametrize("config", [BYTES, RESIDUALS], ids=["bytes", "residuals"])
+ENOUGH = [40, 0, 3, 140, 1, 90, 60]
+"""Token vectors of 8 dimensions by chunk: enough to compute axes from (312)."""
 
 
 def tokens(rows: list[list[float]], ids: list[int]) -> TokenVectors:
@@ -106,34 +110,92 @@ def test_scores_are_those_of_the_slow_reference(
     np.testing.assert_allclose(scores, reference(chunks, query, config, query_means), atol=0.01)
 
 
-@EIGHT_AND_FOUR
-def test_codes_score_nearly_as_the_exact_vectors_do(bits: Literal[4, 8], tolerance: float) -> None:
-    for dimension in (8, 15):  # an odd one leaves half a byte over
-        chunks = random_chunks([30, 20, 10, 25], dimension=dimension)
-        config = LateConfig(bits=bits)
-        query = random_chunks([6], seed=3, dimension=dimension)[0]
-        built = LateIndex.build(chunks, config)
-        np.testing.assert_allclose(built.scores(query), reference(chunks, query, config), atol=tolerance)
-        width = dimension if bits == 8 else (dimension + 1) // 2
-        assert built.bytes_per_chunk == 85 * (width + 4) / 4
+@pytest.mark.parametrize(("config", "tolerance"), [(BYTES, 0.01), (RESIDUALS, 0.1)], ids=["bytes", "residuals"])
+@pytest.mark.parametrize("dimension", [8, 15])
+def test_codes_score_nearly_as_the_exact_vectors_do(config: LateConfig, tolerance: float, dimension: int) -> None:
+    chunks = random_chunks([length * 2 for length in ENOUGH], dimension=dimension)
+    query = random_chunks([6], seed=3, dimension=dimension)[0]
+    built = LateIndex.build(chunks, config)
+    np.testing.assert_allclose(built.scores(query), reference(chunks, query, config), atol=tolerance)
 
 
-def test_every_value_of_four_bits_survives_packing() -> None:
-    values = np.arange(-7, 8, dtype=np.float32)[None, :]
-    index = LateIndex.build([TokenVectors(values, np.array([1], np.int32))], LateConfig(bits=4, centre=False))
-    unit = values / np.linalg.norm(values)
-    assert index.match(TokenVectors(unit, np.array([1], np.int32)), 0)[0, 0] == pytest.approx(1)
+def test_what_a_chunk_takes_is_what_is_stored_of_it() -> None:
+    chunks = random_chunks(ENOUGH)
+    tokens_, rows = sum(ENOUGH), len(ENOUGH)
+    assert LateIndex.build(chunks, BYTES).bytes_per_chunk == tokens_ * (8 + 4) / rows
+    # Four bytes of codes and two scales of 16 bits a token; a mean of eight bytes with its scale; eight axes.
+    assert LateIndex.build(chunks, RESIDUALS).bytes_per_chunk == (tokens_ * (4 + 4) + rows * (8 + 4) + 8 * 8 * 4) / rows
 
 
-@pytest.mark.parametrize("exhaustive_tokens", [400_000, 0], ids=["all decoded", "decoded when asked for"])
-@pytest.mark.parametrize("rows", [[2], [4, 1], [0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [1, 1, 3, 0, 0], [3]])
-def test_candidates_score_what_they_score_among_all(exhaustive_tokens: int, rows: list[int]) -> None:
-    config = LateConfig(exhaustive_tokens=exhaustive_tokens)
-    chunks = random_chunks([4, 2, 7, 0, 3])
-    index = LateIndex.build(chunks, config)
+def test_residuals_take_a_fifth_of_the_bytes_of_a_usual_encoder() -> None:
+    chunks = random_chunks([200] * 75, dimension=384)
+    stored = {"bytes": LateIndex.build(chunks, BYTES), "residuals": LateIndex.build(chunks, RESIDUALS)}
+    assert stored["bytes"].bytes_per_chunk == 200 * 388
+    axes = 384 * 256 * 4 / 75  # the same for a collection of any size
+    assert stored["residuals"].bytes_per_chunk == pytest.approx(200 * 76 + 388 + axes)
+
+
+def form_of(folder: Path, chunks: list[TokenVectors], config: LateConfig) -> str:
+    LateIndex.build(chunks, config).save(folder)
+    return str(json.loads((folder / "late.json").read_text())["form"])
+
+
+def test_only_more_tokens_than_are_kept_whole_become_residuals(tmp_path: Path) -> None:
+    chunks = random_chunks(ENOUGH)
+    assert form_of(tmp_path, chunks, LateConfig(full_precision_tokens=sum(ENOUGH))) == "bytes"
+    assert form_of(tmp_path, chunks, LateConfig(full_precision_tokens=sum(ENOUGH) - 1)) == "residuals"
+
+
+def test_too_few_tokens_to_compute_axes_from_stay_whole(tmp_path: Path) -> None:
+    assert form_of(tmp_path, random_chunks([39 * 8]), RESIDUALS) == "residuals"
+    assert form_of(tmp_path, random_chunks([39 * 8 - 1]), RESIDUALS) == "bytes"
+    assert form_of(tmp_path, [], RESIDUALS) == "bytes"
+
+
+@BOTH_FORMS
+def test_every_token_of_a_chunk_keeps_its_place(config: LateConfig) -> None:
+    chunks = random_chunks(ENOUGH)
+    index = LateIndex.build(chunks, LateConfig(**{**config.model_dump(), "centre": False}))
+    for row, chunk in enumerate(chunks):
+        met = index.match(chunk, row)
+        assert met.shape == (len(chunk.ids), len(chunk.ids))
+        np.testing.assert_allclose(met, chunk.vectors @ chunk.vectors.T, atol=0.15)
+        assert np.mean(met.argmax(axis=1) == np.arange(len(met))) > 0.9 if len(met) else True
+
+
+@BOTH_FORMS
+def test_a_sequence_that_reads_its_chunks_when_asked_gives_the_same_index(config: LateConfig) -> None:
+    chunks = random_chunks(ENOUGH)
+
+    class Read(Sequence[TokenVectors]):
+        def __len__(self) -> int:
+            return len(chunks)
+
+        def __getitem__(self, row: Any) -> Any:
+            return chunks[row]
+
+    query = random_chunks([3], seed=9)[0]
+    from_list, when_asked = LateIndex.build(chunks, config), LateIndex.build(Read(), config)
+    assert from_list.scores(query).tolist() == when_asked.scores(query).tolist()
+
+
+@BOTH_FORMS
+@pytest.mark.parametrize("rows", [[2], [4, 1], [0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [1, 1, 3, 0, 0], [3], []])
+def test_candidates_score_what_they_score_among_all(config: LateConfig, rows: list[int]) -> None:
+    index = LateIndex.build(random_chunks([140, 100, 70, 0, 30]), config)
     query = random_chunks([3], seed=9)[0]
     everything = index.scores(query)
-    np.testing.assert_allclose(index.scores(query, np.array(rows)), everything[rows], atol=1e-6)
+    np.testing.assert_allclose(index.scores(query, np.array(rows, dtype=np.int64)), everything[rows], atol=1e-6)
+
+
+@BOTH_FORMS
+@pytest.mark.parametrize("block", [1, 130, 400])
+def test_chunks_are_compared_a_few_at_a_time(config: LateConfig, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = LateIndex.build(random_chunks(ENOUGH), config)
+    query = random_chunks([3], seed=9)[0]
+    at_once = index.scores(query)
+    monkeypatch.setattr(late, "_BLOCK", block)
+    np.testing.assert_allclose(index.scores(query), at_once, atol=1e-6)
 
 
 def test_match_tells_which_token_met_which() -> None:
@@ -153,12 +215,12 @@ def test_a_question_or_a_chunk_without_tokens_matches_nothing() -> None:
 
 
 @pytest.mark.parametrize("query_means", [{}, {"zh": np.ones(8, np.float32)}], ids=["no means", "means"])
-@EIGHT_AND_FOUR
+@BOTH_FORMS
 def test_an_index_of_nothing_is_built_stored_read_and_searched(
-    tmp_path: Path, query_means: dict[str, np.ndarray], bits: Literal[4, 8], tolerance: float
+    tmp_path: Path, query_means: dict[str, np.ndarray], config: LateConfig
 ) -> None:
-    LateIndex.build([], LateConfig(bits=bits), query_means).save(tmp_path)
-    index = LateIndex.load(tmp_path, LateConfig(bits=bits))
+    LateIndex.build([], config, query_means).save(tmp_path)
+    index = LateIndex.load(tmp_path, config)
     query = random_chunks([2])[0]
     assert (index.rows, index.tokens, index.bytes_per_chunk) == (0, 0, 0.0)
     assert index.scores(query).shape == (0,)
@@ -176,40 +238,61 @@ def test_the_mean_is_over_tokens_not_over_texts() -> None:
     assert mean_token_vector(texts).tolist() == [0.75, 0.25]
 
 
-@EIGHT_AND_FOUR
-def test_what_was_stored_is_what_is_read(tmp_path: Path, bits: Literal[4, 8], tolerance: float) -> None:
-    chunks = random_chunks([4, 0, 2], dimension=9)
-    query = dataclasses.replace(random_chunks([3], seed=2, dimension=9)[0], language="en")
-    means = {"zh": np.full(9, 0.2, np.float32), "en": np.full(9, -0.1, np.float32)}
-    built = LateIndex.build(chunks, LateConfig(bits=bits), means)
+@BOTH_FORMS
+@pytest.mark.parametrize("dimension", [9, 70])
+def test_what_was_stored_is_what_is_read(tmp_path: Path, config: LateConfig, dimension: int) -> None:
+    chunks = random_chunks([length * 9 for length in ENOUGH], dimension=dimension)
+    query = dataclasses.replace(random_chunks([3], seed=2, dimension=dimension)[0], language="en")
+    means = {"zh": np.full(dimension, 0.2, np.float32), "en": np.full(dimension, -0.1, np.float32)}
+    built = LateIndex.build(chunks, config, means)
     built.save(tmp_path)
-    read = LateIndex.load(tmp_path, LateConfig(bits=bits))
+    read = LateIndex.load(tmp_path, config)
     assert (read.rows, read.tokens, read.bytes_per_chunk) == (built.rows, built.tokens, built.bytes_per_chunk)
     for language in ("zh", "en", None):
         asked = dataclasses.replace(query, language=language)
         assert read.scores(asked).tolist() == built.scores(asked).tolist()
-    on_demand = LateIndex.load(tmp_path, LateConfig(bits=bits, exhaustive_tokens=0))
-    np.testing.assert_allclose(on_demand.scores(query), built.scores(query), atol=1e-6)
 
 
-def test_equal_chunks_give_equal_bytes(tmp_path: Path) -> None:
+@BOTH_FORMS
+def test_equal_chunks_give_equal_bytes(tmp_path: Path, config: LateConfig) -> None:
     contents = []
     for name in ("first", "second"):
         folder = tmp_path / name
         folder.mkdir()
-        LateIndex.build(random_chunks([40, 30]), LateConfig(), {"zh": np.ones(8, np.float32)}).save(folder)
+        LateIndex.build(random_chunks(ENOUGH), config, {"zh": np.ones(8, np.float32)}).save(folder)
         contents.append({path.name: path.read_bytes() for path in folder.iterdir()})
     assert contents[0] == contents[1]
 
 
 FILES = ["late.json", "late_codes.npy", "late_scales.npy", "late_offsets.npy", "late_means.npy"]
+RESIDUAL_FILES = [*FILES, "late_axes.npy", "late_chunk_means.npy", "late_chunk_scales.npy"]
 
 
 @pytest.fixture
 def stored(tmp_path: Path) -> Path:
-    LateIndex.build(random_chunks([4, 0, 2]), LateConfig(), {"zh": np.ones(8, np.float32)}).save(tmp_path)
+    LateIndex.build(random_chunks([4, 0, 2]), BYTES, {"zh": np.ones(8, np.float32)}).save(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FILES)
     return tmp_path
+
+
+@pytest.fixture
+def stored_residuals(tmp_path: Path) -> Path:
+    LateIndex.build(random_chunks(ENOUGH), RESIDUALS, {"zh": np.ones(8, np.float32)}).save(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(RESIDUAL_FILES)
+    return tmp_path
+
+
+@pytest.mark.parametrize("file", RESIDUAL_FILES)
+@pytest.mark.parametrize("content", [None, b"", b"\x93NUMPY\x01\x00", b"[]", b"{}"], ids=repr)
+def test_a_part_of_residuals_that_is_missing_or_broken_is_refused(
+    stored_residuals: Path, file: str, content: bytes | None
+) -> None:
+    if content is None:
+        (stored_residuals / file).unlink()
+    else:
+        (stored_residuals / file).write_bytes(content)
+    with pytest.raises(IndexCorrupt):
+        LateIndex.load(stored_residuals, RESIDUALS)
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -245,6 +328,9 @@ def with_array(name: str, change: Callable[[np.ndarray], np.ndarray]) -> Callabl
         with_header(tokens=5),
         with_header(dimension=9),
         with_header(query_languages=[]),
+        with_header(form="residuals"),
+        with_header(form="pickles"),
+        with_header(form=["bytes"]),
         with_header(document_frequency=[1]),
         with_header(document_frequency={"x": 1}),
         with_array("offsets", lambda offsets: offsets[:-1]),
@@ -263,3 +349,26 @@ def test_parts_that_do_not_fit_together_are_refused(stored: Path, damage: Callab
     damage(stored)
     with pytest.raises(IndexCorrupt):
         LateIndex.load(stored, LateConfig())
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        with_header(form="bytes"),
+        with_header(rows=99),
+        with_header(dimension=9),
+        with_array("codes", lambda codes: codes[:-1]),
+        with_array("codes", lambda codes: codes[:, :-1].copy()),
+        with_array("codes", lambda codes: codes.astype(np.int8)),
+        with_array("scales", lambda scales: scales[:, :1].copy()),
+        with_array("scales", lambda scales: scales.astype(np.float32)),
+        with_array("chunk_means", lambda means: means[:-1]),
+        with_array("chunk_scales", lambda scales: scales[:-1]),
+        with_array("axes", lambda axes: axes[:-1]),
+        with_array("axes", lambda axes: axes.astype(np.float64)),
+    ],
+)
+def test_residuals_that_do_not_fit_together_are_refused(stored_residuals: Path, damage: Callable[[Path], None]) -> None:
+    damage(stored_residuals)
+    with pytest.raises(IndexCorrupt):
+        LateIndex.load(stored_residuals, RESIDUALS)
