@@ -151,7 +151,8 @@ class Indexes:
             **index_fingerprints(settings.index, encoder, self._tokenizer),
             **ingest_fingerprints(settings.ingest),
         }
-        key = digest({"settings": settings.index.model_dump_json(), "fingerprints": fingerprints})
+        sections = [section.model_dump_json() for section in (settings.index, settings.answering)]
+        key = digest({"settings": sections, "fingerprints": fingerprints})
         if key not in self._prepared:
             opened = self._source.open(
                 settings,

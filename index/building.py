@@ -49,10 +49,8 @@ def build_parts(
     embedded = _encode(cache, encoder, texts, full=full, listener=listener)
     listener.start("building the index", 1)
     encodings = [cache.get(encoder, text) for text in texts]
-    query_means = _cached_query_means(cache, encoder) if config.late.enabled else {}
-    parts = parts_of(
-        chunks, encodings, config, query_means=query_means, tokenizer=tokenizer, dimension=encoder.dimension
-    )
+    questions = _cached_questions(cache, encoder) if config.late.enabled else {}
+    parts = parts_of(chunks, encodings, config, questions=questions, tokenizer=tokenizer, dimension=encoder.dimension)
     listener.advance(1)
     listener.finish()
     return parts, embedded
@@ -63,13 +61,13 @@ def parts_of(
     encodings: Sequence[Encoding],
     config: IndexConfig,
     *,
-    query_means: Mapping[str, np.ndarray],
+    questions: Mapping[str, Sequence[TokenVectors]],
     tokenizer: Tokenizer,
     dimension: int,
 ) -> IndexParts:
     """Build every part from the encodings of the chunks' embedded texts, row by row.
 
-    ``query_means`` maps a language to the mean token vector of questions in it, (dimension,) float32.
+    ``questions`` are those that late interaction is calibrated with, by language (calibration_vectors); none will do.
     """
     vectors = np.stack([encoding.vector for encoding in encodings]) if encodings else np.zeros((0, dimension))
     terms = [lexical_terms(chunk, tokenizer, heading_repeat=config.lexical.heading_repeat) for chunk in chunks]
@@ -77,8 +75,16 @@ def parts_of(
     return IndexParts(
         dense=DenseIndex.build(vectors.astype(np.float32), config.dense),
         lexical=LexicalIndex.build(terms, config.lexical),
-        late=LateIndex.build(tokens, config.late, query_means) if config.late.enabled else None,
+        late=_late(tokens, questions, config) if config.late.enabled else None,
     )
+
+
+def _late(
+    tokens: Sequence[TokenVectors], questions: Mapping[str, Sequence[TokenVectors]], config: IndexConfig
+) -> LateIndex:
+    means = {language: mean_token_vector(asked) for language, asked in questions.items()}
+    built = LateIndex.build(tokens, config.late, means)
+    return built.calibrated([one for asked in questions.values() for one in asked])
 
 
 class _QuestionEncoder:
@@ -93,22 +99,19 @@ class _QuestionEncoder:
         return (self._encoder.encode_query(text) for text in texts)
 
 
-def query_means_of(encode: Callable[[str], Encoding]) -> dict[str, np.ndarray]:
-    """Return the mean token vector of the calibration questions of each language, by which late interaction centres.
-
-    ``encode`` encodes a question.
-    """
+def calibration_vectors(encode: Callable[[str], Encoding]) -> dict[str, list[TokenVectors]]:
+    """Return the token vectors of the calibration questions of each language; ``encode`` encodes a question."""
     return {
-        language: mean_token_vector([TokenVectors(e.token_vectors, e.token_ids) for e in map(encode, texts)])
+        language: [TokenVectors(e.token_vectors, e.token_ids, language) for e in map(encode, texts)]
         for language, texts in CALIBRATION_QUESTIONS.items()
     }
 
 
-def _cached_query_means(cache: EmbeddingCache, encoder: TextEncoder) -> dict[str, np.ndarray]:
+def _cached_questions(cache: EmbeddingCache, encoder: TextEncoder) -> dict[str, list[TokenVectors]]:
     questions = _QuestionEncoder(encoder)
     for _ in cache.encode(questions, list(itertools.chain.from_iterable(CALIBRATION_QUESTIONS.values()))):
         pass
-    return query_means_of(lambda text: cache.get(questions, text))
+    return calibration_vectors(lambda text: cache.get(questions, text))
 
 
 def _encode(

@@ -74,8 +74,11 @@ class LateConfig(Section):
     """Late interaction (MaxSim) over the encoder's token vectors."""
 
     enabled: bool = Field(default=True, description="Build and use token vectors.")
-    bits: Literal[4, 8] = Field(
-        default=8, description="Bits a component of a stored token vector takes: 8 loses nothing measurable, 4 little."
+    full_precision_tokens: int = Field(
+        default=150_000,
+        ge=0,
+        description="Up to so many token vectors in the index each component takes 8 bits (77 KB for a chunk of 200 "
+        "tokens), which loses nothing measurable; beyond, a fifth of that (16 KB), which loses little.",
     )
     exhaustive_tokens: int = Field(
         default=150_000,
@@ -87,8 +90,17 @@ class LateConfig(Section):
     idf_power: float = Field(
         default=0.5, ge=0.0, le=2.0, description="Question tokens are weighted by their idf to this power; 0: equally."
     )
+    window_tokens: int = Field(
+        default=32, ge=2, le=1024, multiple_of=2, description="Length of a window within a chunk, tokens."
+    )
+    window_weight: float = Field(
+        default=1.0,
+        ge=0.0,
+        le=10.0,
+        description="What a chunk's best window counts beside the whole chunk; 0: windows are not looked at.",
+    )
     lexical_weight: float = Field(
-        default=0.2,
+        default=0.25,
         ge=0.0,
         le=10.0,
         description="Weight of BM25's z-score beside that of late interaction, less where the question's terms are not "

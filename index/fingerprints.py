@@ -25,7 +25,7 @@ def index_fingerprints(config: IndexConfig, encoder: TextEncoder, tokenizer: Tok
             {
                 "version": LATE_VERSION,
                 "questions": CALIBRATION_QUESTIONS,
-                **config.late.model_dump(include={"enabled", "bits", "centre"}),
+                **config.late.model_dump(include={"enabled", "full_precision_tokens", "centre"}),
             }
         ),
     }

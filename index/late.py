@@ -7,15 +7,19 @@ takes out what all tokens of this encoder share. For the question it is the mean
 question's tokens are weighted by their idf over the chunks' tokens, so that 什么 and 的 do not outvote the term
 asked for.
 
-Token vectors are stored as integers of 8 or 4 bits with one scale each. That needs no training, so a note's
-codes depend on nothing but the note and the mean.
+Half of a score is how well the question is met by the best window of a chunk, so that one passage about the question
+beats words of it scattered over a long chunk (measured there too).
+
+Token vectors are kept at 8 bits a component while there are up to ``full_precision_tokens`` of them, and beyond that in
+a fifth of it, as differences from their chunk's mean (token_codes.py).
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +27,11 @@ import numpy as np
 
 from index.config import LateConfig
 from index.errors import IndexCorrupt
+from index.token_codes import FORMS, TRAINING_SAMPLE, ByteCodes, ResidualCodes, Selection, TokenCodes, residuals
 
-LATE_VERSION = 2
+LATE_VERSION = 3
+_CALIBRATION_CHUNKS = 256
+_BLOCK = 2_048  # token vectors compared at once: so many, as floats, stay in a processor's cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,60 +47,19 @@ class TokenVectors:
     language: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Codes:
-    """Quantised token vectors: ``values`` (t, d) int8 or, two to a byte, (t, ceil(d / 2)) uint8; ``scales`` (t,)."""
-
-    values: np.ndarray
-    scales: np.ndarray
-    dimension: int
-
-    @classmethod
-    def quantise(cls, vectors: np.ndarray, bits: int) -> _Codes:
-        largest = np.abs(vectors).max(axis=1, initial=1e-12)
-        steps = 2 ** (bits - 1) - 1
-        scales = (largest / steps).astype(np.float32)
-        values = np.rint(vectors / scales[:, None]).astype(np.int8)
-        return cls(values if bits == _BYTE else _packed(values), scales, vectors.shape[1])
-
-    def decode(self, rows: slice) -> np.ndarray:
-        """(rows, d) float32, each of length 1."""
-        values = self.values[rows]
-        if values.dtype == np.uint8:
-            values = _unpacked(values, self.dimension)
-        return _unit(values.astype(np.float32) * self.scales[rows][:, None])
-
-
-_BYTE = 8
-
-
-def _packed(values: np.ndarray) -> np.ndarray:
-    """Two 4-bit integers in [-7, 7] to a byte, shifted by 8."""
-    shifted = (values + 8).astype(np.uint8)
-    if shifted.shape[1] % 2:
-        shifted = np.pad(shifted, ((0, 0), (0, 1)), constant_values=8)
-    return np.asarray(shifted[:, ::2] | (shifted[:, 1::2] << 4))
-
-
-def _unpacked(packed: np.ndarray, dimension: int) -> np.ndarray:
-    values = np.empty((len(packed), packed.shape[1] * 2), dtype=np.int8)
-    values[:, ::2] = (packed & 15).astype(np.int8) - 8
-    values[:, 1::2] = (packed >> 4).astype(np.int8) - 8
-    return values[:, :dimension]
-
-
 class LateIndex:
     """Token vectors of all chunks, one after the other; row r owns ``offsets[r]:offsets[r + 1]``."""
 
     def __init__(
         self,
         *,
-        codes: _Codes,
+        codes: TokenCodes,
         offsets: np.ndarray,
         mean: np.ndarray,
         query_means: Mapping[str, np.ndarray],
         document_frequency: Mapping[int, int],
         config: LateConfig,
+        spread: float = 0.0,
     ) -> None:
         self._codes = codes
         self._offsets = offsets
@@ -101,9 +67,10 @@ class LateIndex:
         self._query_means = query_means
         self._document_frequency = document_frequency
         self._config = config
-        # A small collection is scored whole for every question, so it is decoded once; of a large one only the
-        # candidates are, when they are asked for.
-        self._decoded = codes.decode(slice(None)) if self.is_exhaustive else None
+        self.spread = spread
+        """Standard deviation of a question's scores over chunks, the mean over the questions of ``calibrated``; 0 where
+        it was not measured. What a score is divided by to be set beside that of another stage, however few chunks
+        are scored."""
 
     @property
     def rows(self) -> int:
@@ -118,7 +85,7 @@ class LateIndex:
     @property
     def bytes_per_chunk(self) -> float:
         """Stored bytes of token vectors a chunk, on average."""
-        return float(self._codes.values.nbytes + self._codes.scales.nbytes) / max(1, self.rows)
+        return self._codes.nbytes / self.rows if self.rows else 0.0
 
     @property
     def is_exhaustive(self) -> bool:
@@ -134,43 +101,73 @@ class LateIndex:
     ) -> LateIndex:
         """Centre, count and compress. Deterministic: equal chunks in equal order give equal bytes.
 
-        ``query_means`` maps a language to the mean token vector (d,) of questions in it (mean_token_vector).
+        ``chunks`` are gone through two or three times, one at a time: a sequence that reads them when it is asked for
+        them keeps memory small. ``query_means`` maps a language to the mean token vector (d,) of questions in it
+        (mean_token_vector). More than ``full_precision_tokens`` of them are compressed, if they are enough to compute
+        axes from.
         """
-        offsets = np.zeros(len(chunks) + 1, dtype=np.int64)
-        np.cumsum([len(chunk.ids) for chunk in chunks], out=offsets[1:])
-        dimension = _dimension(chunks, query_means or {})
-        vectors = np.concatenate([np.zeros((0, dimension), np.float32), *(chunk.vectors for chunk in chunks)])
-        mean = mean_token_vector(chunks) if config.centre and len(vectors) else np.zeros(dimension, dtype=np.float32)
-        frequency = Counter(token for chunk in chunks for token in set(chunk.ids.tolist()))
+        found = _survey(chunks, _dimension(chunks, query_means or {}))
+        mean = found.mean if config.centre else np.zeros_like(found.mean)
         return cls(
-            codes=_Codes.quantise(_unit(vectors - mean), config.bits),
-            offsets=offsets,
+            codes=_encoded(_Centred(chunks, mean), found, config),
+            offsets=found.offsets,
             mean=mean,
             query_means=dict(query_means or {}) if config.centre else {},
-            document_frequency=frequency,
+            document_frequency=found.frequency,
             config=config,
         )
 
-    def scores(self, query: TokenVectors, rows: np.ndarray | None = None) -> np.ndarray:
-        """MaxSim of the question with each of ``rows`` (all chunks when None): (rows,) float32 in [-1, 1].
+    def calibrated(self, questions: Sequence[TokenVectors]) -> LateIndex:
+        """Return this index with the ``spread`` of these questions' scores over evenly spaced chunks."""
+        rows = np.arange(0, self.rows, max(1, self.rows // _CALIBRATION_CHUNKS))
+        spreads = [float(self.scores(question, rows).std()) for question in questions if len(rows)]
+        return LateIndex(
+            codes=self._codes,
+            offsets=self._offsets,
+            mean=self._mean,
+            query_means=self._query_means,
+            document_frequency=self._document_frequency,
+            config=self._config,
+            spread=round(float(np.mean(spreads)), 6) if spreads else 0.0,
+        )
 
-        A chunk without tokens scores -1. Cost: one (q, d) x (d, t) product over the rows' t token vectors.
+    def scores(self, query: TokenVectors, rows: np.ndarray | None = None) -> np.ndarray:
+        """How well each of ``rows`` (all chunks when None) meets the question: (rows,) float32 in [-1, 1].
+
+        The weighted mean of MaxSim over the whole chunk and of MaxSim over its best window. A chunk without tokens
+        scores -1. Cost: one (q, d) x (d, t) product over the rows' t token vectors.
         """
         rows = np.arange(self.rows) if rows is None else np.asarray(rows, dtype=np.int64)
         scores = np.full(len(rows), -1.0, dtype=np.float32)
-        lengths = self._offsets[rows + 1] - self._offsets[rows]
-        filled = np.flatnonzero(lengths)
+        filled = np.flatnonzero(np.diff(self._offsets)[rows])
         if not len(filled) or not len(query.ids):
             return scores
-        similarity = self._centred(query) @ self._vectors_of(rows[filled]).T
-        starts = np.concatenate([[0], np.cumsum(lengths[filled])[:-1]])
-        best = np.maximum.reduceat(similarity, starts, axis=1)
-        scores[filled] = self.token_weights(query) @ best
+        asked, weights = self._centred(query), self.token_weights(query)
+        for block in _blocks(filled, self._selection(rows[filled]).lengths):
+            chosen = self._selection(rows[block])
+            scores[block] = self._mixed(weights, self._codes.cosines(asked, chosen), chosen.lengths)
         return scores
+
+    def _mixed(self, weights: np.ndarray, cosines: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """Score chunks of ``lengths`` tokens by the cosines (q, t) of their tokens with the question's."""
+        share = self._config.window_weight / (1 + self._config.window_weight)
+        half = self._config.window_tokens // 2
+        if not share:
+            return np.asarray(weights @ _best_of(cosines, lengths))
+        # A window is two halves side by side; a chunk of one half is a window itself.
+        halves = -(-lengths // half)
+        best = np.maximum.reduceat(cosines, _half_starts(lengths, halves, half), axis=1)
+        windows = best.copy()
+        np.maximum(best[:, :-1], best[:, 1:], out=windows[:, :-1])
+        last = np.cumsum(halves) - 1
+        windows[:, last] = best[:, last]  # the next half belongs to another chunk
+        firsts = last - halves + 1
+        whole = weights @ np.maximum.reduceat(best, firsts, axis=1)
+        return np.asarray((1 - share) * whole + share * np.maximum.reduceat(weights @ windows, firsts))
 
     def match(self, query: TokenVectors, row: int) -> np.ndarray:
         """How well each token of the question meets each token of one chunk: (q, t) float32 cosines."""
-        return np.asarray(self._centred(query) @ self._vectors_of(np.array([row])).T)
+        return self._codes.cosines(self._centred(query), self._selection(np.array([row])))
 
     def token_weights(self, query: TokenVectors) -> np.ndarray:
         """What each token of a question counts: (q,) float32, positive, adding up to 1."""
@@ -184,61 +181,134 @@ class LateIndex:
     def _centred(self, query: TokenVectors) -> np.ndarray:
         return _unit(query.vectors - self._query_means.get(query.language or "", self._mean))
 
-    def _vectors_of(self, rows: np.ndarray) -> np.ndarray:
-        if self._decoded is not None and np.array_equal(rows, np.flatnonzero(np.diff(self._offsets))):
-            return self._decoded  # every chunk that has tokens, in order
-        spans = [slice(self._offsets[row], self._offsets[row + 1]) for row in rows]
-        if self._decoded is not None:
-            return np.concatenate([self._decoded[span] for span in spans])
-        return np.concatenate([self._codes.decode(span) for span in spans])
+    def _selection(self, rows: np.ndarray) -> Selection:
+        starts, ends = self._offsets[rows], self._offsets[rows + 1]
+        lengths = ends - starts
+        if np.array_equal(starts[1:], ends[:-1]):  # one after the other, so they need not be gathered
+            return Selection(rows, lengths, slice(int(starts[0]), int(ends[-1])))
+        before = np.cumsum(lengths) - lengths
+        return Selection(rows, lengths, np.arange(lengths.sum()) + np.repeat(starts - before, lengths))
 
     def save(self, folder: Path) -> None:
-        """Write ``late.json``, ``late_codes.npy``, ``late_scales.npy``, ``late_offsets.npy`` and ``late_means.npy``."""
+        """Write ``late.json``, ``late_offsets.npy``, ``late_means.npy`` and the arrays of the codes beside them."""
         header = {
             "version": LATE_VERSION,
             "rows": self.rows,
             "tokens": self.tokens,
             "dimension": self._codes.dimension,
+            "form": self._codes.form,
+            "spread": self.spread,
             "query_languages": sorted(self._query_means),
             "document_frequency": {str(token): n for token, n in sorted(self._document_frequency.items())},
         }
         (folder / "late.json").write_text(json.dumps(header), encoding="utf-8")
         means = np.stack([self._mean, *(self._query_means[language] for language in sorted(self._query_means))])
-        np.save(folder / "late_codes.npy", self._codes.values, allow_pickle=False)
-        np.save(folder / "late_scales.npy", self._codes.scales, allow_pickle=False)
-        np.save(folder / "late_offsets.npy", self._offsets, allow_pickle=False)
-        np.save(folder / "late_means.npy", means, allow_pickle=False)
+        for name, array in {"offsets": self._offsets, "means": means, **self._codes.arrays()}.items():
+            np.save(folder / f"late_{name}.npy", array, allow_pickle=False)
 
     @classmethod
     def load(cls, folder: Path, config: LateConfig) -> LateIndex:
         """Read what ``save`` wrote; raises IndexCorrupt where the parts do not fit together."""
         try:
             header = json.loads((folder / "late.json").read_text(encoding="utf-8"))
-            values, scales, offsets, means = (
-                np.load(folder / f"late_{part}.npy", allow_pickle=False)
-                for part in ("codes", "scales", "offsets", "means")
-            )
+            form = FORMS[header["form"]]
+            offsets, means = _read(folder, "offsets"), _read(folder, "means")
+            codes = form(**{field.name: _read(folder, field.name) for field in dataclasses.fields(form)})
             frequency = {int(token): int(n) for token, n in header["document_frequency"].items()}
             tokens, rows, dimension = int(header["tokens"]), int(header["rows"]), int(header["dimension"])
             languages = [str(language) for language in header["query_languages"]]
+            spread = float(header["spread"])
         except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise _corrupt(folder, str(error)) from error
         fits = (
             _are_offsets(offsets, rows, tokens)
-            and _are_codes(values, scales, (tokens, dimension))
+            and codes.fits(rows, tokens, dimension)
             and means.dtype == np.float32
             and means.shape == (1 + len(languages), dimension)
         )
         if not fits:
             raise _corrupt(folder, "codes, offsets, means and header disagree")
         return cls(
-            codes=_Codes(values, scales, dimension),
+            codes=codes,
             offsets=offsets,
             mean=means[0],
             query_means=dict(zip(languages, means[1:], strict=True)),
             document_frequency=frequency,
             config=config,
+            spread=spread,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Survey:
+    """What is counted over all chunks: where their tokens start, in how many each occurs, their mean vector."""
+
+    offsets: np.ndarray
+    frequency: Counter[int]
+    mean: np.ndarray
+
+    @property
+    def tokens(self) -> int:
+        return int(self.offsets[-1])
+
+
+def _survey(chunks: Sequence[TokenVectors], dimension: int) -> _Survey:
+    offsets = np.zeros(len(chunks) + 1, dtype=np.int64)
+    frequency: Counter[int] = Counter()
+    total = np.zeros(dimension, dtype=np.float64)
+    for row, chunk in enumerate(chunks):
+        offsets[row + 1] = offsets[row] + len(chunk.ids)
+        frequency.update(set(chunk.ids.tolist()))
+        total += chunk.vectors.sum(axis=0, dtype=np.float64)
+    return _Survey(offsets, frequency, (total / max(1, offsets[-1])).astype(np.float32))
+
+
+@dataclass(frozen=True, slots=True)
+class _Centred:
+    """The chunks' token vectors, centred, made anew each time they are gone through."""
+
+    chunks: Sequence[TokenVectors]
+    mean: np.ndarray
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (_unit(chunk.vectors - self.mean) for chunk in self.chunks)
+
+
+def _encoded(chunks: _Centred, found: _Survey, config: LateConfig) -> TokenCodes:
+    dimension = len(found.mean)
+    if found.tokens <= config.full_precision_tokens or not ResidualCodes.can_train(found.tokens, dimension):
+        return ByteCodes.encode(chunks, found.tokens, dimension)
+    sample = _sampled_residuals(chunks, found)
+    return ResidualCodes.encode(chunks, len(found.offsets) - 1, found.tokens, sample)
+
+
+def _sampled_residuals(chunks: _Centred, found: _Survey) -> np.ndarray:
+    """Every so manieth token's difference from its chunk's mean: (TRAINING_SAMPLE, d) float32 at most."""
+    step = -(-found.tokens // TRAINING_SAMPLE)
+    starts = found.offsets[:-1].tolist()
+    parts = (residuals(vectors)[-start % step :: step] for start, vectors in zip(starts, chunks, strict=True))
+    return np.concatenate([part.copy() for part in parts])  # a view would keep all of its chunk
+
+
+def _blocks(filled: np.ndarray, lengths: np.ndarray) -> Iterator[np.ndarray]:
+    """Split chunks into runs of _BLOCK token vectors at most, or of one chunk that has more."""
+    ends = np.cumsum(lengths)
+    first = 0
+    while first < len(filled):
+        before = ends[first] - lengths[first]
+        after = max(first + 1, int(np.searchsorted(ends, before + _BLOCK, side="right")))
+        yield filled[first:after]
+        first = after
+
+
+def _best_of(cosines: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    return np.asarray(np.maximum.reduceat(cosines, np.cumsum(lengths) - lengths, axis=1))
+
+
+def _half_starts(lengths: np.ndarray, halves: np.ndarray, half: int) -> np.ndarray:
+    """Where each half window of each chunk begins, among the tokens of all chunks."""
+    within = np.arange(halves.sum()) - np.repeat(np.cumsum(halves) - halves, halves)
+    return np.asarray(np.repeat(np.cumsum(lengths) - lengths, halves) + half * within)
 
 
 def _dimension(chunks: Sequence[TokenVectors], query_means: Mapping[str, np.ndarray]) -> int:
@@ -251,16 +321,16 @@ def _are_offsets(offsets: np.ndarray, rows: int, tokens: int) -> bool:
     return shaped and offsets[0] == 0 and offsets[-1] == tokens and bool(np.all(np.diff(offsets) >= 0))
 
 
-def _are_codes(values: np.ndarray, scales: np.ndarray, shape: tuple[int, int]) -> bool:
-    tokens, dimension = shape
-    widths = {np.dtype(np.int8): dimension, np.dtype(np.uint8): -(-dimension // 2)}
-    scaled = scales.shape == (tokens,) and scales.dtype == np.float32
-    return scaled and values.dtype in widths and values.shape == (tokens, widths[values.dtype])
+def _read(folder: Path, name: str) -> np.ndarray:
+    array: np.ndarray = np.load(folder / f"late_{name}.npy", allow_pickle=False)
+    return array
 
 
 def mean_token_vector(texts: Sequence[TokenVectors]) -> np.ndarray:
-    """The mean over all tokens of all texts: (d,) float32."""
-    return np.asarray(np.concatenate([text.vectors for text in texts]).mean(axis=0, dtype=np.float64), dtype=np.float32)
+    """The mean over all tokens of all texts: (d,) float32. Raises ValueError for no texts."""
+    if not texts:
+        raise ValueError("the mean of no texts")
+    return _survey(texts, texts[0].vectors.shape[1]).mean
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

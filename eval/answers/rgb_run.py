@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from eval.answers.results import RgbFigures, RgbResults
 from eval.answers.rgb import ALL_NOISE, RgbFile, RgbQuestion, documents, is_right
 from eval.answers.run import AnsweredQuestion, watch
@@ -17,9 +15,10 @@ from eval.memory_snapshot import in_memory_snapshot
 from eval.provenance import provenance
 from eval.results import Provenance
 from eval.statistics import figure, mean
-from index.building import parts_of, query_means_of
+from index.building import calibration_vectors, parts_of
 from index.embedding_cache import EmbeddingCache
 from index.encoder import Encoding, TextEncoder
+from index.late import TokenVectors
 from index.passages import embedded_text
 from index.schema import Chunk, chunk_id
 from index.tokenizer import Tokenizer
@@ -80,7 +79,7 @@ def run_rgb(
     chosen = {
         (ratio, question.id): documents(question, ratio, passages) for ratio in ratios for question in file.questions
     }
-    collections = _Collections(models, Tokenizer(), query_means_of(models.encoder.encode_query))
+    collections = _Collections(models, Tokenizer(), calibration_vectors(models.encoder.encode_query))
     outcomes = []
     for ratio in ratios:
         for question in file.questions:
@@ -118,7 +117,7 @@ class _Collections:
 
     models: RgbModels
     tokenizer: Tokenizer
-    query_means: Mapping[str, np.ndarray]
+    questions: Mapping[str, Sequence[TokenVectors]]
 
     @contextlib.contextmanager
     def over(self, chunks: Sequence[Chunk]) -> Iterator[Tools]:
@@ -127,7 +126,7 @@ class _Collections:
             chunks,
             self._encodings([embedded_text(chunk) for chunk in chunks]),
             config,
-            query_means=self.query_means,
+            questions=self.questions,
             tokenizer=self.tokenizer,
             dimension=models.encoder.dimension,
         )

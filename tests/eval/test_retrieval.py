@@ -114,6 +114,11 @@ class TestIndexes:
         evaluated(tea, "hybrid@ingest.chunker.target_tokens=16@ingest.chunker.max_tokens=32")
         assert snapshot_names(built[0]) == ["000001"]
 
+    def test_systems_that_differ_in_answering_only_search_with_their_own_settings(self, tea: TeaNotes) -> None:
+        found, _ = evaluated(tea, "hybrid,hybrid@answering.span_chars=400")
+        alone, together = found.systems
+        assert together.mean_chunk_chars > alone.mean_chunk_chars
+
     def test_notes_can_be_named_instead_of_indexed(self, tea: TeaNotes, tmp_path: Path) -> None:
         gold = read_gold(tea.gold)
         elsewhere = tea.settings.model_copy(update={"data": tmp_path / "fresh"})

@@ -19,7 +19,12 @@ from index.config import LateConfig
 from index.errors import IndexCorrupt
 from index.late import LateIndex, TokenVectors, mean_token_vector
 
-EVERY_SETTING = [LateConfig(centre=centre, idf_power=power) for centre in (False, True) for power in (0.0, 0.5, 1.0)]
+EVERY_SETTING = [
+    LateConfig(centre=centre, idf_power=power, window_tokens=window, window_weight=weight)
+    for centre in (False, True)
+    for power in (0.0, 0.5, 1.0)
+    for window, weight in ((2, 1.0), (4, 0.5), (32, 1.0), (32, 0.0))
+]
 PLAIN = LateConfig(centre=False, idf_power=0.0)
 BYTES, RESIDUALS = LateConfig(), LateConfig(full_precision_tokens=0)
 BOTH_FORMS = pytest.mark.parametrize("config", [BYTES, RESIDUALS], ids=["bytes", "residuals"])
@@ -70,8 +75,15 @@ def reference(
             scores.append(-1.0)
             continue
         own = [centred(vector, mean) for vector in chunk.vectors]
-        best = [max(centred(asked, asked_mean) @ each for each in own) for asked in query.vectors]
-        scores.append(sum(w * b for w, b in zip(weights, best, strict=True)) / sum(weights))
+        cosines = [[float(centred(asked, asked_mean) @ each) for each in own] for asked in query.vectors]
+
+        def met(first: int, last: int, cosines: list[list[float]] = cosines) -> float:
+            best = [max(row[first:last]) for row in cosines]
+            return sum(w * b for w, b in zip(weights, best, strict=True)) / sum(weights)
+
+        half = config.window_tokens // 2
+        window = max(met(start, start + 2 * half) for start in range(0, len(own), half))
+        scores.append((met(0, len(own)) + config.window_weight * window) / (1 + config.window_weight))
     return scores
 
 
@@ -108,6 +120,34 @@ def test_scores_are_those_of_the_slow_reference(
     scores = LateIndex.build(chunks, config, query_means).scores(query)
     assert scores.dtype == np.float32
     np.testing.assert_allclose(scores, reference(chunks, query, config, query_means), atol=0.01)
+
+
+def test_one_window_that_meets_the_question_beats_words_of_it_far_apart() -> None:
+    filler = [[0.0, 0.0, 1.0]] * 6
+    together = tokens([[1, 0, 0], [0, 1, 0], *filler], list(range(8)))
+    apart = tokens([[1, 0, 0], *filler, [0, 1, 0]], list(range(8)))
+    query = tokens([[1, 0, 0], [0, 1, 0]], [20, 21])
+    config = LateConfig(centre=False, window_tokens=4)
+    assert LateIndex.build([together, apart], config).scores(query).tolist() == pytest.approx([1, 0.75], abs=3e-3)
+    without = config.model_copy(update={"window_weight": 0.0})
+    assert LateIndex.build([together, apart], without).scores(query).tolist() == pytest.approx([1, 1], abs=3e-3)
+
+
+def test_the_spread_is_that_of_the_questions_scores_and_is_kept(tmp_path: Path) -> None:
+    chunks, questions = random_chunks([5, 9, 3, 30, 12]), random_chunks([4, 6], seed=7)
+    built = LateIndex.build(chunks, LateConfig())
+    assert built.spread == 0
+    calibrated = built.calibrated(questions)
+    expected = np.mean([built.scores(question).std() for question in questions])
+    assert calibrated.spread == pytest.approx(float(expected), abs=1e-6)
+    calibrated.save(tmp_path)
+    assert LateIndex.load(tmp_path, LateConfig()).spread == calibrated.spread
+    np.testing.assert_array_equal(calibrated.scores(questions[0]), built.scores(questions[0]))
+
+
+def test_without_chunks_or_questions_there_is_no_spread() -> None:
+    assert LateIndex.build([], LateConfig()).calibrated(random_chunks([3])).spread == 0
+    assert LateIndex.build(random_chunks([3, 4]), LateConfig()).calibrated([]).spread == 0
 
 
 @pytest.mark.parametrize(("config", "tolerance"), [(BYTES, 0.01), (RESIDUALS, 0.1)], ids=["bytes", "residuals"])

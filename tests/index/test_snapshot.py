@@ -235,7 +235,7 @@ def test_every_fingerprint_must_be_the_configured_one(data: Path) -> None:
         ("dense", "ef_construction", 99, "dense index"),
         ("lexical", "heading_repeat", 3, "lexical index"),
         ("late", "enabled", False, "late index"),
-        ("late", "bits", 4, "late index"),
+        ("late", "full_precision_tokens", 1, "late index"),
         ("late", "centre", False, "late index"),
         ("dense", "ef_search", 99, None),
         ("dense", "nprobe", 99, None),

@@ -253,7 +253,7 @@ def changed(section: str, **settings_: object) -> tuple[IndexConfig, IngestConfi
     [
         changed("dense", factory="HNSW32"),
         changed("lexical", heading_repeat=2),
-        changed("late", bits=4),
+        changed("late", full_precision_tokens=0),
         changed("late", enabled=False),
         changed("chunker", min_tokens=3),
     ],
@@ -375,8 +375,8 @@ def test_who_listens_hears_every_stage_and_step(project: Project) -> None:
     listener = Listener()
     project.index(listener=listener)
     stages = [event for event in listener.events if event[0] not in {"advance", "finish"}]
-    assert stages == [("reading notes", 3), ("encoding chunks", 4), ("building the index", 3)]
-    assert sum(n for what, n in listener.events if what == "advance") == 10
+    assert stages == [("reading notes", 3), ("encoding chunks", 4), ("building the index", 1)]
+    assert sum(n for what, n in listener.events if what == "advance") == 8
     assert listener.events.count(("finish", 0)) == 3
 
 

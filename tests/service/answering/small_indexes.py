@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from index.building import parts_of
+from index.building import calibration_vectors, parts_of
 from index.config import IndexConfig
 from index.passages import embedded_text
 from index.schema import Chunk, Hit, chunk_id
@@ -43,7 +43,8 @@ def chunk(
 def snapshot_of(chunks: Sequence[Chunk], folder: Path, config: IndexConfig = CONFIG) -> Snapshot:
     encoder, tokenizer = ToyEncoder(), Tokenizer()
     encodings = list(encoder.encode_passages([embedded_text(each) for each in chunks]))
-    parts = parts_of(chunks, encodings, config, query_means={}, tokenizer=tokenizer, dimension=encoder.dimension)
+    questions = calibration_vectors(encoder.encode_query)
+    parts = parts_of(chunks, encodings, config, questions=questions, tokenizer=tokenizer, dimension=encoder.dimension)
     return Snapshot(
         manifest=Manifest("000001", 1, {}, (), {}, {"chunks": len(chunks)}),
         chunks=list(chunks),

@@ -102,6 +102,12 @@ class TestLateInteraction:
         assert ["late" in hit.signals for hit in hits] == [True] * 2 + [False] * (len(fused) - 2)
         assert all(a.score > b.score for a, b in itertools.pairwise(hits))
 
+    def test_a_chunk_is_worth_the_same_however_few_are_scored(self, tmp_path: Path) -> None:
+        every = {hit.chunk.id: hit.score for hit in find("BM25 words", snapshot_of(CHUNKS, tmp_path))}
+        few = find("BM25 words", snapshot_of(CHUNKS, tmp_path, CANDIDATES_ONLY), config=CANDIDATES_ONLY)
+        for hit in few[:2]:
+            assert hit.score == pytest.approx(every[hit.chunk.id], abs=1e-5)
+
     def test_reranking_a_lexical_search_reranks_what_bm25_found(self, snapshot: Snapshot) -> None:
         hits = find("BM25 words", snapshot, mode="lexical", rerank="late")
         assert {hit.chunk.note for hit in hits} == {"search/bm25.md", "training/dropout.md", "search/idf.md"}
