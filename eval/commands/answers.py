@@ -15,15 +15,17 @@ from eval.answers.evaluation import evaluate_answers
 from eval.answers.judge import judge_all
 from eval.answers.language_models import open_language_model, token_counter
 from eval.answers.measures import Measured, measure_all
-from eval.answers.results import AnswerResults, JudgeResults
+from eval.answers.results import AnswerResults, JudgeResults, RgbResults
 from eval.answers.rgb import NOISE_RATIOS, PASSAGES, read_rgb
 from eval.answers.rgb_run import RgbModels, run_rgb
 from eval.answers.run import ask_all, read_run, write_run
 from eval.answers.tables import TextTable, answer_tables, as_markdown, rgb_table
+from eval.commands.invocation import command_line
 from eval.commands.tables import plain_table, show_table
 from eval.gold import Gold, check_quotes, read_gold
 from eval.indexes import NotesSource
 from eval.provenance import provenance
+from eval.report.write import write_report
 from index import weights
 from index.durable import replace_file, storage_errors
 from index.embedding_cache import EmbeddingCache
@@ -52,7 +54,12 @@ def answers(  # noqa: PLR0917 — Typer calls it by name
         Path | None, typer.Option("--out", metavar="RUN.jsonl", help="Save the answers, a line each.")
     ] = None,
     report: Annotated[
-        Path | None, typer.Option("--report", metavar="DIR", help="Write answers.json and answers.md there.")
+        Path | None,
+        typer.Option(
+            "--report",
+            metavar="DIR",
+            help="Write report.html, report.md and results.json there (RGB: rgb.md, rgb.json).",
+        ),
     ] = None,
     json: JsonOption = False,
     judge: Annotated[
@@ -108,7 +115,10 @@ def answers(  # noqa: PLR0917 — Typer calls it by name
         )
     else:
         found = _asked(questions, settings_from(config, data), out, server)
-    _show(list(answer_tables(found)), found.as_json(), found.notices, report=report, json=json)
+    _show(list(answer_tables(found)), found.as_json(), found.notices, json=json)
+    if report is not None:
+        page = write_report(report, answers=found, command=command_line()).html
+        messages().print(f"Report: {page}", soft_wrap=True)
 
 
 def _judge_server(url: str | None, model: str | None, key: str | None, timeout: float) -> ChatServer | None:
@@ -185,7 +195,18 @@ def _rgb(
         models = RgbModels(settings, encoder, language_model, cache, Path(folder))
         bars.start("answering", len(ratios) * len(file.questions))
         found = run_rgb(file, ratios, models, passages=passages, answered=lambda: bars.advance(1))
-    _show([rgb_table(found)], found.as_json(), (), report=report, json=json)
+    _show([rgb_table(found)], found.as_json(), (), json=json)
+    if report is not None:
+        _write_rgb(report, found)
+
+
+def _write_rgb(report: Path, found: RgbResults) -> None:
+    with storage_errors(f"Writing {report}"):
+        report.mkdir(parents=True, exist_ok=True)
+        record = json_module.dumps(found.as_json(), ensure_ascii=False, indent=1)
+        replace_file(report / "rgb.json", f"{record}\n".encode())
+        replace_file(report / "rgb.md", as_markdown([rgb_table(found)], ()).encode())
+    messages().print(f"Report: {report / 'rgb.md'}", soft_wrap=True)
 
 
 def _show(
@@ -193,16 +214,8 @@ def _show(
     record: dict[str, Any],
     notices: Sequence[str],
     *,
-    report: Path | None,
     json: bool,
 ) -> None:
-    if report is not None:
-        with storage_errors(f"Writing {report}"):
-            report.mkdir(parents=True, exist_ok=True)
-            replace_file(
-                report / "answers.json", (json_module.dumps(record, ensure_ascii=False, indent=1) + "\n").encode()
-            )
-            replace_file(report / "answers.md", as_markdown(tables, notices).encode())
     if json:
         print_json(record)
     else:

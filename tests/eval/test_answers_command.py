@@ -80,8 +80,9 @@ class TestAnswers:
         assert result.exit_code == 0, result.stderr
         assert "gold: 4 answerable questions, 1 not" in result.stdout
         assert "key fact recall" in result.stdout
-        assert "… echoing the question" in (report / "answers.md").read_text(encoding="utf-8")
-        assert json.loads((report / "answers.json").read_text(encoding="utf-8"))["gold"]["answerable"] == 4
+        assert "… echoing the question" in result.stdout
+        assert json.loads((report / "results.json").read_text(encoding="utf-8"))["answers"]["gold"]["answerable"] == 4
+        assert (report / "report.html").is_file()
 
     def test_a_quote_that_is_not_in_the_notes_is_refused_before_anything_is_asked(self, notes: TeaNotes) -> None:
         rows = read_lines(notes.gold)
