@@ -29,7 +29,8 @@ from index.dense import FILE
 from index.progress import ProgressListener
 from index.tokenizer import Tokenizer
 from ingest.language import language_of
-from service.answering.retriever import LATE, NO_RERANKER, Query, Timings, milliseconds_since, retrieve
+from service.answering.rerank import LATE, NO_RERANKER
+from service.answering.retriever import Query, Timings, milliseconds_since, retrieve
 
 UNDERSTANDING = "segmenting"
 OTHER = "other"

@@ -6,6 +6,7 @@ settings, with embeddings that all of them share; deleting it costs time only.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+from eval.answers.language_models import open_language_model
 from eval.gold import GoldInvalid
 from index import weights
 from index.embedding_cache import EmbeddingCache
@@ -26,6 +28,10 @@ from index.tokenizer import Tokenizer
 from ingest.pipeline import index_notes, ingest_fingerprints
 from ingest.reader import read_notes
 from service.answering.answer import Tools
+from service.answering.drafting import Drafts
+from service.answering.generator import LanguageModel
+from service.answering.hyde import is_wanted
+from service.answering.rerank import LANGUAGE_MODEL, LATE, NO_RERANKER, Reranker, reranker_of
 from service.settings import Settings
 
 _FOLDER = "eval"
@@ -125,6 +131,9 @@ class Indexes:
         self._tokenizer = Tokenizer()
         self._encoders: dict[str, RememberedQuestions] = {}
         self._prepared: dict[str, PreparedIndex] = {}
+        self._language_models: dict[str, LanguageModel | None] = {}
+        self._rerankers: dict[str, Reranker] = {}
+        self._drafts = Drafts()
 
     def __enter__(self) -> Self:
         return self
@@ -141,10 +150,10 @@ class Indexes:
             prepared.opened.snapshot.close()
         self._prepared.clear()
 
-    def prepare(self, settings: Settings) -> PreparedIndex:
-        """Return what searches with these settings.
+    def prepare(self, settings: Settings, *, hyde: bool | None = None) -> PreparedIndex:
+        """Return what searches with these settings, with the language model where ``hyde`` or they want it.
 
-        Raises what open_encoder, the source and the cache raise.
+        Raises what open_encoder, the source, the cache and, for a model that is missing, open_language_model raise.
         """
         encoder = self._encoder(settings)
         fingerprints = {
@@ -152,7 +161,10 @@ class Indexes:
             **ingest_fingerprints(settings.ingest),
         }
         sections = [section.model_dump_json() for section in (settings.index, settings.answering)]
-        key = digest({"settings": sections, "fingerprints": fingerprints})
+        wants_model = is_wanted(hyde, settings.answering)
+        key = digest({"settings": sections, "fingerprints": fingerprints, "model": wants_model})
+        if settings.answering.reranker not in {NO_RERANKER, LATE, LANGUAGE_MODEL}:
+            self._reranker(settings, settings.answering.reranker)  # a missing one is said before any work
         if key not in self._prepared:
             opened = self._source.open(
                 settings,
@@ -166,12 +178,26 @@ class Indexes:
                 snapshot=opened.snapshot,
                 encoder=encoder,
                 tokenizer=self._tokenizer,
-                language_model=None,
+                language_model=self._language_model(settings) if wants_model else None,
                 index=settings.index,
                 answering=settings.answering,
+                drafts=self._drafts,
+                reranker=functools.partial(self._reranker, settings),
             )
             self._prepared[key] = PreparedIndex(tools, encoder, opened)
         return self._prepared[key]
+
+    def _language_model(self, settings: Settings) -> LanguageModel | None:
+        key = settings.answering.model_dump_json(include={"model", "device", "dtype"})
+        if key not in self._language_models:
+            self._language_models[key] = open_language_model(settings)
+        return self._language_models[key]
+
+    def _reranker(self, settings: Settings, name: str) -> Reranker:
+        if name not in self._rerankers:
+            model = self._language_model(settings) if name == LANGUAGE_MODEL else None
+            self._rerankers[name] = reranker_of(settings, name, model)
+        return self._rerankers[name]
 
     def _encoder(self, settings: Settings) -> RememberedQuestions:
         wanted = settings.index.encoder.model_dump_json()

@@ -67,7 +67,7 @@ def run_systems(
 
 
 def _prepared(system: System, indexes: Indexes, base: Settings) -> PreparedIndex:
-    index = indexes.prepare(system.applied_to(base))
+    index = indexes.prepare(system.applied_to(base), hyde=system.hyde)
     chunks = len(index.tools.snapshot.chunks)
     if chunks < DEPTH:
         raise GoldInvalid(

@@ -9,6 +9,9 @@ A name from BUILT_IN, one from a TOML file, or either with changed settings afte
     [systems.my-encoder]            # in the file of --systems-file
     base = "hybrid+late"
     settings = { "index.encoder.model" = "BAAI/bge-small-zh-v1.5" }
+
+    [systems.cross-encoder]
+    rerank = "BAAI/bge-reranker-v2-m3"
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from index.errors import AsknotesError, ConfigInvalid
 from service.answering.exchange import SearchMode, SearchRequest
+from service.answering.rerank import LANGUAGE_MODEL, LATE, NO_RERANKER
 from service.settings import Settings
 
 
@@ -51,6 +55,8 @@ class System:
     def applied_to(self, base: Settings) -> Settings:
         """Return the settings of this system; raises SystemsInvalid naming the key that does not fit."""
         values = base.model_dump()
+        if self.rerank not in {None, NO_RERANKER, LATE, LANGUAGE_MODEL}:
+            _set(values, "answering.reranker", self.rerank, self.name)  # a model is named in the settings
         for key, value in self.settings.items():
             _set(values, key, value, self.name)
         try:
@@ -80,6 +86,8 @@ BUILT_IN: Mapping[str, System] = {
         System("lexical+late", mode="lexical", rerank="late", settings=_LATE),
         System("dense+late", mode="dense", rerank="late", settings=_LATE),
         System("hybrid+late", rerank="late", settings=_LATE),
+        System("hybrid+late+hyde", rerank="late", hyde=True, settings=_LATE),
+        System("hybrid+late+lm", rerank="lm", settings=_LATE),
         System("late", rerank="late", settings={**_LATE, "index.late.lexical_weight": 0.0}),
     )
 }

@@ -1,17 +1,17 @@
-"""The whole way of one question, a step a line: retrieve, weigh, write, check, cite - or abstain."""
+"""The whole way of one question, a step a line: understand, retrieve, weigh, write, check, cite - or abstain."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from index.config import IndexConfig
 from index.encoder import TextEncoder
-from index.errors import GenerationFailed
+from index.errors import GenerationFailed, WeightsMissing
 from index.schema import Hit
 from index.snapshot import Snapshot
 from index.tokenizer import Tokenizer
@@ -19,6 +19,7 @@ from service.answering.answerability import answerable_probability
 from service.answering.composing import CitedSentence, compose, without_list_mark
 from service.answering.config import NO_MODEL, AnsweringConfig
 from service.answering.context import Sentence, choose_sentences, question_coverage, score_sentences
+from service.answering.drafting import Drafts
 from service.answering.exchange import (
     Answer,
     AnswerEvent,
@@ -29,8 +30,14 @@ from service.answering.exchange import (
     SearchResult,
 )
 from service.answering.generator import LanguageModel
+from service.answering.hyde import accepted, is_wanted, write_hypothesis
 from service.answering.prompts import abstention
+from service.answering.question import Condensed, as_asked, condense, rewrite
+from service.answering.rerank import LATE, NO_RERANKER, Reranker
 from service.answering.retriever import (
+    HYDE,
+    RERANK,
+    CandidateReading,
     Query,
     Timings,
     choose_reranker,
@@ -40,8 +47,8 @@ from service.answering.retriever import (
 )
 from service.answering.writing import WRITING, Checker, write_checked
 
-HYDE = "hyde"
-HISTORY = "history"
+CONDENSE = "condense"
+REWRITING = "rewriting"
 _COVERAGE_RELIEF = 0.05  # of coverage that a shorter, written answer may lack
 
 _log = logging.getLogger(__name__)
@@ -57,6 +64,9 @@ class Tools:
     language_model: LanguageModel | None
     index: IndexConfig
     answering: AnsweringConfig
+    drafts: Drafts = field(default_factory=Drafts)
+    reranker: Callable[[str], Reranker] | None = None
+    """Opens the model that reranks, by name; None where only what needs no model is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +83,35 @@ class _Clock:
     def is_over(self) -> bool:
         return self.seconds_left <= 0 or (self.cancelled is not None and self.cancelled.is_set())
 
+    def before(self, seconds: float, *, reserved: float) -> Callable[[], bool]:
+        """Whether a step that may take so long from now on is over; it leaves ``reserved`` seconds to the others."""
+        end = min(time.monotonic() + seconds, self.end - reserved)
+        return lambda: time.monotonic() >= end or self.is_over()
+
 
 def search(request: SearchRequest, tools: Tools) -> SearchResult:
     """Find chunks for one question."""
+    clock = _Clock(time.monotonic() + tools.answering.deadline_s, None)
     timings = Timings()
     with timings.measure("total"):
         top_k = request.top_k or tools.answering.top_k
-        _, hits = _retrieve(request, tools, timings, top_k=top_k, span_chars=tools.answering.span_chars)
+        reranker = choose_reranker(request.rerank, request.mode, tools.snapshot, tools.answering)
+        query, skipped = _understood(as_asked(request.question), request, tools, clock, timings)
+        hits, unread = _retrieve(
+            query,
+            request,
+            reranker,
+            tools,
+            clock,
+            timings=timings,
+            top_k=top_k,
+            span_chars=tools.answering.span_chars,
+        )
     return SearchResult(
         hits=tuple(hits),
         snapshot=tools.snapshot.name,
         timings=timings.stages,
-        stages_skipped=(HYDE,) if request.hyde else (),
+        stages_skipped=(*skipped, *unread),
     )
 
 
@@ -96,9 +123,13 @@ def answer_stream(
     timings = Timings()
     started = time.perf_counter()
     top_k = request.top_k or tools.answering.top_k
-    wanted = SearchRequest(request.question, filter=request.filter, rerank=request.rerank)
-    query, hits = _retrieve(wanted, tools, timings, top_k=max(top_k, tools.answering.passages))
-    skipped = _not_built(request)
+    reranker = choose_reranker(request.rerank, "hybrid", tools.snapshot, tools.answering)
+    asked, not_rewritten = _condensed(request, tools, clock, timings)
+    wanted = SearchRequest(asked.text, filter=request.filter, hyde=request.hyde, rerank=request.rerank)
+    query, not_done = _understood(asked, wanted, tools, clock, timings)
+    depth = max(top_k, tools.answering.passages)
+    hits, unread = _retrieve(query, wanted, reranker, tools, clock, timings=timings, top_k=depth)
+    skipped = (*not_rewritten, *not_done, *unread)
     found = SearchResult(tuple(hits[:top_k]), tools.snapshot.name, dict(timings.stages), skipped)
     yield RetrievalEvent(found)
 
@@ -120,30 +151,93 @@ def answer_stream(
     yield AnswerEvent(_answer(cited, "extract", found, timings, started))
 
 
-def _retrieve(
-    request: SearchRequest, tools: Tools, timings: Timings, *, top_k: int, span_chars: int = 0
-) -> tuple[Query, list[Hit]]:
-    reranker = choose_reranker(request.rerank, request.mode, tools.snapshot)
+def _condensed(request: AskRequest, tools: Tools, clock: _Clock, timings: Timings) -> tuple[Condensed, tuple[str, ...]]:
+    """The question with its history in it, and what was skipped."""
+    if not request.history:
+        return as_asked(request.question), ()
+    with timings.measure(CONDENSE):
+        model, answering = tools.language_model, tools.answering
+        asked = condense(request.question, request.history, tools.tokenizer, tools.snapshot.lexical)
+        if asked.text == request.question or answering.condense != "model" or answering.model == NO_MODEL:
+            return asked, ()
+        if model is None:
+            return asked, (REWRITING,)
+        rewritten = rewrite(
+            request.question,
+            request.history,
+            asked,
+            model=model,
+            drafts=tools.drafts,
+            tokenizer=tools.tokenizer,
+            stop=clock.before(answering.condense_deadline_s, reserved=answering.min_writing_s),
+        )
+        return (asked, (REWRITING,)) if rewritten is None else (rewritten, ())
+
+
+def _understood(
+    asked: Condensed, request: SearchRequest, tools: Tools, clock: _Clock, timings: Timings
+) -> tuple[Query, tuple[str, ...]]:
+    """The question as the index sees it, with a hypothetical answer where one is asked for, and what was skipped.
+
+    A hypothetical answer that is not fit to be searched with is not skipped: the stage was done.
+    """
     with timings.measure("question"):
-        query = understand(request.question, tools.encoder, tools.tokenizer)
-    hits = retrieve(
-        query,
-        tools.snapshot,
-        tools.index,
-        mode=request.mode,
-        reranker=reranker,
-        top_k=top_k,
-        chunk_filter=request.filter,
-        timings=timings,
-        span_chars=span_chars,
-    )
-    return query, hits
+        query = understand(asked.text, tools.encoder, tools.tokenizer, asked.language)
+    model, answering = tools.language_model, tools.answering
+    if not is_wanted(request.hyde, answering):
+        return query, ()
+    if model is None or request.mode == "lexical":  # it is searched with as a vector only
+        return query, (HYDE,)
+    with timings.measure(HYDE):
+        stop = clock.before(answering.hyde_deadline_s, reserved=answering.min_writing_s)
+        text = write_hypothesis(query, model, tools.drafts, stop=stop)
+        if text is None:
+            return query, (HYDE,)
+        return replace(query, hypothesis=accepted(text, query, tools.encoder, tools.tokenizer, answering)), ()
 
 
-def _not_built(request: AskRequest) -> tuple[str, ...]:
-    """Stages that the contract names and this version does not have: said in the reply, not passed over."""
-    asked = {HYDE: bool(request.hyde), HISTORY: bool(request.history)}
-    return tuple(stage for stage, wanted in asked.items() if wanted)
+def _retrieve(
+    query: Query,
+    request: SearchRequest,
+    reranker: str,
+    tools: Tools,
+    clock: _Clock,
+    *,
+    timings: Timings,
+    top_k: int,
+    span_chars: int = 0,
+) -> tuple[list[Hit], tuple[str, ...]]:
+    """What is found, and what was skipped: a model that fails to rerank leaves the order that was there before it."""
+
+    def found(reading: CandidateReading | None) -> list[Hit]:
+        return retrieve(
+            query,
+            tools.snapshot,
+            tools.index,
+            mode=request.mode,
+            reranker=reranker,
+            top_k=top_k,
+            chunk_filter=request.filter,
+            timings=timings,
+            span_chars=span_chars,
+            reading=reading,
+        )
+
+    if reranker in {NO_RERANKER, LATE}:
+        return found(None), ()
+    try:
+        return found(_reading(reranker, tools, clock)), ()
+    except (GenerationFailed, WeightsMissing) as error:
+        _log.exception("%s %s", error.message, error.hint)
+        return found(None), (RERANK,)
+
+
+def _reading(reranker: str, tools: Tools, clock: _Clock) -> CandidateReading | None:
+    if tools.reranker is None:
+        raise WeightsMissing(f"The reranker {reranker!r} is not open.", hint="Name it with answering.reranker.")
+    answering = tools.answering
+    stop = clock.before(answering.rerank_deadline_s, reserved=answering.min_writing_s)
+    return CandidateReading(tools.reranker(reranker), answering.rerank_candidates, stop)
 
 
 def _written(

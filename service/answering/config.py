@@ -60,6 +60,52 @@ class AnsweringConfig(Section):
         le=1.0,
         description="Late-interaction similarity from which a passage supports a written sentence.",
     )
+    reranker: str = Field(
+        default="late",
+        min_length=1,
+        description="What gives a hybrid search its last order: `late` (late interaction), `none`, `lm` (the language "
+        "model's yes or no; measured no better than chance for the default one), or a cross-encoder: a local folder or "
+        "a hub name such as `BAAI/bge-reranker-v2-m3`, which then orders what late interaction puts first.",
+    )
+    rerank_candidates: int = Field(
+        default=20, ge=1, le=200, description="Passages that a cross-encoder or the language model reads."
+    )
+    rerank_max_tokens: int = Field(
+        default=512, ge=64, le=8192, description="Longest question and passage together that they read, tokens."
+    )
+    rerank_batch_size: int = Field(default=16, ge=1, le=1024, description="Passages a cross-encoder reads at once.")
+    rerank_deadline_s: float = Field(
+        default=10.0, gt=0, le=600, description="Time for reading candidates; what is left keeps its place, seconds."
+    )
+    hyde: bool = Field(
+        default=False,
+        description="Search with a hypothetical answer by the language model too, when a request does not say.",
+    )
+    hyde_weight: float = Field(
+        default=0.25,
+        gt=0,
+        le=10.0,
+        description="Weight of the hypothetical answer: in rank fusion, and of its z-score beside late interaction's.",
+    )
+    hyde_min_similarity: float = Field(
+        default=0.85,
+        ge=-1.0,
+        le=1.0,
+        description="A hypothetical answer less like its question than this, by cosine, has drifted and is not used; "
+        "the default suits the default encoder, whose cosines are all high.",
+    )
+    hyde_deadline_s: float = Field(
+        default=20.0, gt=0, le=600, description="Time for writing a hypothetical answer; then without it, seconds."
+    )
+    condense: Literal["terms", "model"] = Field(
+        default="terms",
+        description="How a follow-up becomes a question that stands alone: `terms` puts those of the question before "
+        "it in front, `model` has the language model rewrite it, and does as `terms` where that fails "
+        "(the default language model is too small: it mostly repeats the earlier question).",
+    )
+    condense_deadline_s: float = Field(
+        default=10.0, gt=0, le=600, description="Time for rewriting a follow-up by the language model, seconds."
+    )
     deadline_s: float = Field(
         default=60.0, gt=0, le=600, description="Time for one question when a request does not say, seconds."
     )

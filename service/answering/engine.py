@@ -16,6 +16,7 @@ from index.tokenizer import Tokenizer
 from ingest.pipeline import ingest_fingerprints
 from service.answering.answer import Tools, answer_stream, search
 from service.answering.config import NO_MODEL
+from service.answering.drafting import Drafts
 from service.answering.exchange import (
     Answer,
     AnswerEvent,
@@ -25,6 +26,8 @@ from service.answering.exchange import (
     SearchResult,
 )
 from service.answering.generator import LanguageModel, TransformersModel
+from service.answering.hyde import is_wanted
+from service.answering.rerank import LANGUAGE_MODEL, Reranker, reranker_of
 from service.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -34,7 +37,8 @@ class Engine:
     """Answers questions from the published snapshot. Every method blocks and is thread-safe.
 
     A request takes the snapshot that is served when it begins and keeps it to its end; ``refresh`` only changes
-    what later requests take. The language model is loaded when the first answer needs it, or by ``ready``.
+    what later requests take. The language model is loaded when the first answer, or the first search with a
+    hypothetical answer, needs it, or by ``ready``.
     """
 
     def __init__(self, settings: Settings, data: Path, encoder: SentenceEncoder) -> None:
@@ -42,15 +46,18 @@ class Engine:
         self._data = data
         self._encoder = encoder
         self._tokenizer = Tokenizer()
+        self._drafts = Drafts()
         self._language_model: LanguageModel | None = None
         self._model_opened = False
         self._opening = threading.Lock()
+        self._rerankers: dict[str, Reranker] = {}
+        self._opening_reranker = threading.Lock()
         self._current = current_name(data)
         self._snapshot, self._problem = self._open()
 
     def search(self, request: SearchRequest) -> SearchResult:
         """Find chunks."""
-        return search(request, self._tools(language_model=None))
+        return search(request, self._tools(self._language_model_for(request)))
 
     def ask(self, request: AskRequest, *, cancelled: threading.Event | None = None) -> Answer:
         """Answer one question; stops soon after ``cancelled`` is set."""
@@ -106,7 +113,17 @@ class Engine:
             language_model=language_model,
             index=self._settings.index,
             answering=self._settings.answering,
+            drafts=self._drafts,
+            reranker=self._reranker,
         )
+
+    def _reranker(self, name: str) -> Reranker:
+        """The reranking model of a name, loaded when a search first needs it; raises as ``open_reranker`` does."""
+        with self._opening_reranker:
+            if name not in self._rerankers:
+                model = self._open_language_model() if name == LANGUAGE_MODEL else None
+                self._rerankers[name] = reranker_of(self._settings, name, model)
+            return self._rerankers[name]
 
     def _open(self) -> tuple[Snapshot, AsknotesError | None]:
         return open_current(self._data, self._settings.index, self._fingerprints())
@@ -117,6 +134,16 @@ class Engine:
             **index_fingerprints(settings.index, self._encoder, self._tokenizer),
             **ingest_fingerprints(settings.ingest),
         }
+
+    def _language_model_for(self, request: SearchRequest) -> LanguageModel | None:
+        """The model where the search wants a hypothetical answer; one that cannot be opened is done without."""
+        if not is_wanted(request.hyde, self._settings.answering):
+            return None
+        try:
+            return self._open_language_model()
+        except AsknotesError as error:
+            _log.exception("%s %s", error.message, error.hint)
+            return None
 
     def _open_language_model(self) -> LanguageModel | None:
         """The configured model; None where none is configured or its weights are not here yet, which is said once."""
@@ -134,7 +161,7 @@ class Engine:
         try:
             resolved = weights.resolve(answering.model, cache=cache)
         except WeightsMissing as missing:
-            _log.warning("%s Answers are the notes' own sentences until then: %s", missing.message, missing.hint)
+            _log.warning("%s Until then it is done without: %s", missing.message, missing.hint)
             return None
         return TransformersModel(resolved, device=answering.device, dtype=answering.dtype)
 

@@ -9,6 +9,7 @@ from typing import Literal
 from index.schema import Hit
 
 SearchMode = Literal["lexical", "dense", "hybrid"]
+Role = Literal["user", "assistant"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class ChunkFilter:
 class Turn:
     """One earlier message of the conversation."""
 
-    role: Literal["user", "assistant"]
+    role: Role
     content: str
 
 
@@ -49,7 +50,11 @@ class SearchRequest:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """Hits, best first; ``timings`` are milliseconds by stage, ``stages_skipped`` what was asked but not done."""
+    """Hits, best first; ``timings`` are milliseconds by stage, ``stages_skipped`` what was asked for but not done.
+
+    A stage that was done and found nothing of use, as a hypothetical answer that was rejected, is not skipped: it has
+    its time, and no hit has its signal.
+    """
 
     hits: tuple[Hit, ...]
     snapshot: str
@@ -59,7 +64,11 @@ class SearchResult:
 
 @dataclass(frozen=True, slots=True)
 class AskRequest:
-    """One question to be answered. ``deadline_s`` bounds the whole way, seconds."""
+    """One question to be answered. ``deadline_s`` bounds the whole way, seconds.
+
+    ``history`` are the earlier messages, oldest first: a follow-up is searched and answered as a question that stands
+    alone (question.py).
+    """
 
     question: str
     history: tuple[Turn, ...] = ()

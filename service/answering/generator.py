@@ -7,12 +7,15 @@ instruction) is read once and its key/value cache copied for each question.
 from __future__ import annotations
 
 import copy
+import inspect
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, StoppingCriteria, StoppingCriteriaList
@@ -20,7 +23,7 @@ from transformers.generation.streamers import TextIteratorStreamer
 from transformers.utils import logging as transformers_logging
 
 from index.encoder import choose_device
-from index.errors import GenerationFailed
+from index.errors import ConfigInvalid, GenerationFailed
 from index.weights import ResolvedModel
 
 _TURN_POLL_S = 0.05
@@ -74,6 +77,9 @@ class TransformersModel:
         self._prefixes: dict[str, tuple[list[int], DynamicCache]] = {}
         added: dict[str, int] = self._tokenizer.get_added_vocab()
         self._control_tokens = tuple(token for token in added if len(token) > 1 and not token.isalnum())
+        # Logits of a whole prompt are its tokens times the vocabulary; only the last token's are wanted.
+        takes = inspect.signature(self._model.forward).parameters
+        self._last_logits = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
         self._turn = threading.Lock()
 
     @property
@@ -112,16 +118,83 @@ class TransformersModel:
                 hint="The log has the details; answering.model = 'none' answers without it.",
             ) from failures[0]
 
+    def choice_probabilities(
+        self, prompts: Sequence[Prompt], choices: Sequence[str], *, stop: Callable[[], bool]
+    ) -> np.ndarray:
+        """(n, choices) float32: how likely each choice is the next word, among the choices, after the first n prompts.
+
+        A choice counts by its first token. What the prompts begin with in common is read once. ``stop`` is asked
+        before every prompt; n is less than all prompts only when it was true. Raises ConfigInvalid for choices that
+        begin with the same token, GenerationFailed where the model fails.
+        """
+        tokens = self._first_tokens(choices)
+        try:
+            with self._own_turn(stop) as wanted:
+                logits = self._next_token_logits(prompts, stop) if wanted else []
+        except Exception as error:
+            raise GenerationFailed(
+                f"The language model stopped with an error: {error}", hint="The log has the details; try another model."
+            ) from error
+        rows = [row[tokens].float().softmax(dim=-1).cpu().numpy() for row in logits]
+        return np.array(rows, dtype=np.float32).reshape(len(rows), len(tokens))
+
+    def _first_tokens(self, choices: Sequence[str]) -> list[int]:
+        encoded = [self._tokenizer(choice, add_special_tokens=False)["input_ids"] for choice in choices]
+        tokens = [ids[0] for ids in encoded if ids]
+        if len(set(tokens)) < len(choices):
+            raise ConfigInvalid(
+                f"The language model {self._name!r} cannot tell {', '.join(choices)} apart by their first token.",
+                hint="Choose another reranker or another language model.",
+            )
+        return tokens
+
+    @torch.inference_mode()
+    def _next_token_logits(self, prompts: Sequence[Prompt], stop: Callable[[], bool]) -> list[torch.Tensor]:
+        if not prompts:
+            return []
+        ids = [self._prompt_ids(prompt) for prompt in prompts]
+        # The last token is left for each prompt itself: reading it gives the logits.
+        shared = _common_beginning([one[:-1] for one in ids])
+        cache = self._read(prompts[0].instruction, shared)
+        logits = []
+        for one in ids:
+            if stop():
+                break
+            logits.append(self._forward(one[len(shared) :], copy.deepcopy(cache)))
+        return logits
+
+    def _read(self, instruction: str, ids: list[int]) -> DynamicCache:
+        """Key/value cache of ids, from that of the instruction where they begin with it."""
+        prefix, instructed = self._prefix(instruction)
+        begins = ids[: len(prefix)] == prefix
+        cache = copy.deepcopy(instructed) if begins else DynamicCache(config=self._model.config)
+        rest = ids[len(prefix) :] if begins else ids
+        if rest:
+            self._forward(rest, cache)
+        return cache
+
+    def _forward(self, ids: list[int], cache: DynamicCache) -> torch.Tensor:
+        """(vocabulary,) logits of the token after ids; ``cache`` takes them in."""
+        inputs = torch.tensor([ids], device=self._model.device)
+        last: torch.Tensor = self._model(inputs, past_key_values=cache, use_cache=True, **self._last_logits).logits
+        return last[0, -1]
+
     def _write_in_turn(
         self, prompt: Prompt, streamer: TextIteratorStreamer, max_new_tokens: int, stop: Callable[[], bool]
     ) -> None:
+        with self._own_turn(stop) as wanted:
+            if wanted:
+                self._generate(prompt, streamer, max_new_tokens, stop)
+
+    @contextmanager
+    def _own_turn(self, stop: Callable[[], bool]) -> Iterator[bool]:
         """Wait for the others, no longer than somebody waits for us; who reads slowly keeps nobody waiting."""
         while not self._turn.acquire(timeout=_TURN_POLL_S):
             if stop():
+                yield False
                 return
         try:
-            if not stop():
-                self._generate(prompt, streamer, max_new_tokens, stop)
+            yield not stop()
         finally:
             self._turn.release()
 
@@ -172,6 +245,15 @@ class TransformersModel:
             self._model(torch.tensor([one[:shared]], device=self._model.device), past_key_values=cache, use_cache=True)
             self._prefixes[instruction] = one[:shared], cache
         return self._prefixes[instruction]
+
+
+def _common_beginning(sequences: Sequence[list[int]]) -> list[int]:
+    length = 0
+    for column in zip(*sequences, strict=False):
+        if len(set(column)) > 1:
+            break
+        length += 1
+    return sequences[0][:length]
 
 
 class _StopWhen(StoppingCriteria):  # type: ignore[misc] # transformers is untyped here

@@ -1,12 +1,19 @@
-"""What the language model is told, and what is said when the notes do not say: one text a language."""
+"""What the language model is told, and what is said when the notes do not say: one text a language.
+
+Notes and earlier messages stand in the request, as data, never in the instruction.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from service.answering.context import Sentence
+from service.answering.exchange import Role, Turn
 from service.answering.generator import Prompt
+
+_TURN_CHARS = 200
+"""How much of an earlier message is shown: what was talked about stands at its beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +22,10 @@ class _Texts:
     request: str
     abstention: str
     refusals: tuple[str, ...]
+    hypothesis: str
+    rewriting: str
+    conversation: str
+    roles: Mapping[Role, str]
 
 
 _TEXTS = {
@@ -23,12 +34,20 @@ _TEXTS = {
         request="笔记：\n{passages}\n\n问题：{question}",
         abstention="笔记里没有找到能回答这个问题的内容。",
         refusals=("没有提到", "没有提及", "没有说明", "未提及", "未提到", "没有相关", "无法回答", "无法确定"),
+        hypothesis="针对问题写一小段教科书式的解答，一两句完整的话，直接说内容，不要重复问题，不要分点。",
+        rewriting="把最后的追问改写成一个不看对话也能懂的完整问题，补上追问所指的东西。只写改写后的问题，不要回答它。",
+        conversation="对话：\n{turns}\n\n追问：{question}\n\n完整问题：",
+        roles={"user": "用户", "assistant": "助手"},
     ),
     "zh-Hant": _Texts(
         instruction="你根據給出的筆記回答問題。只用筆記裡的內容，用繁體中文寫兩三句完整的話，不要重複問題，不要編造。",
         request="筆記：\n{passages}\n\n問題：{question}",
         abstention="筆記裡沒有找到能回答這個問題的內容。",
         refusals=("沒有提到", "沒有提及", "沒有說明", "未提及", "未提到", "沒有相關", "無法回答", "無法確定"),
+        hypothesis="針對問題用繁體中文寫一小段教科書式的解答，一兩句完整的話，直接說內容，不要重複問題，不要分點。",
+        rewriting="把最後的追問用繁體中文改寫成一個不看對話也能懂的完整問題，補上追問所指的東西。只寫改寫後的問題，不要回答它。",
+        conversation="對話：\n{turns}\n\n追問：{question}\n\n完整問題：",
+        roles={"user": "用戶", "assistant": "助手"},
     ),
     "en": _Texts(
         instruction="You answer questions from the given notes. Use only what the notes say. Write two or three "
@@ -43,6 +62,12 @@ _TEXTS = {
             "no information",
             "cannot answer",
         ),
+        hypothesis="Write a short passage, as a textbook would have it, that answers the question: one or two complete "
+        "sentences in English. State the content directly. Do not repeat the question and do not use a list.",
+        rewriting="Rewrite the follow-up as one complete question that can be understood without the conversation: say "
+        "what it refers to. Write only the rewritten question, in English, and do not answer it.",
+        conversation="Conversation:\n{turns}\n\nFollow-up: {question}\n\nComplete question:",
+        roles={"user": "User", "assistant": "Assistant"},
     ),
 }
 
@@ -56,6 +81,22 @@ def build_prompt(question: str, passages: Sequence[Sentence], language: str) -> 
         blocks.setdefault(passage.chunk.id, [f"【{heading}】"] if heading else []).append(passage.text.strip())
     shown = "\n\n".join("\n".join(lines) for lines in blocks.values())
     return Prompt(instruction=texts.instruction, request=texts.request.format(passages=shown, question=question))
+
+
+def hypothesis_prompt(question: str, language: str) -> Prompt:
+    """The prompt for a hypothetical answer, written without the notes (HyDE)."""
+    return Prompt(instruction=_TEXTS[language].hypothesis, request=question)
+
+
+def rewriting_prompt(question: str, history: Sequence[Turn], language: str) -> Prompt:
+    """The prompt for a question that stands alone, from a follow-up and the messages before it, oldest first."""
+    texts = _TEXTS[language]
+    turns = "\n".join(f"{texts.roles[turn.role]}: {_one_line(turn.content)}" for turn in history)
+    return Prompt(instruction=texts.rewriting, request=texts.conversation.format(turns=turns, question=question))
+
+
+def _one_line(message: str) -> str:
+    return " ".join(message.split())[:_TURN_CHARS]
 
 
 def abstention(language: str) -> str:

@@ -8,6 +8,7 @@ import typer
 
 from service.answering.engine import open_engine
 from service.answering.exchange import SearchMode, SearchRequest
+from service.answering.rerank import LANGUAGE_MODEL, LATE, NO_RERANKER
 from service.commands.console import print_json, results
 from service.commands.lazy import plain_app
 from service.commands.options import ConfigOption, DataOption, JsonOption, OutOption, QueriesOption, settings_from
@@ -28,7 +29,8 @@ def search(  # noqa: PLR0917 — Typer calls it by name
         bool | None, typer.Option("--hyde/--no-hyde", help="Search with a hypothetical answer too; as configured.")
     ] = None,
     rerank: Annotated[
-        str | None, typer.Option(metavar="NAME", help="A reranker's name, or none; as configured.")
+        str | None,
+        typer.Option(metavar="NAME", help="late, lm, none, or a cross-encoder's folder or hub name; as configured."),
     ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Show every stage's rank and score.")] = False,
     json: JsonOption = False,
@@ -39,7 +41,9 @@ def search(  # noqa: PLR0917 — Typer calls it by name
 ) -> None:
     """Search the notes: for one question, or for a file of them into a run that eval can score."""
     wanted = batch_or_question(question, queries, out)
-    settings = settings_from(config, data)
+    # A model to rerank with is named in the settings: a request alone never makes a process load one.
+    model = None if rerank in {None, NO_RERANKER, LATE, LANGUAGE_MODEL} else {"reranker": rerank}
+    settings = settings_from(config, data, answering=model)
     max_chars = settings.server.max_question_chars
 
     def request(text: str, k: int) -> SearchRequest:

@@ -15,9 +15,9 @@ from eval.indexes import NotesChanged
 from eval.results import ALL, RetrievalResults
 from eval.retrieval import evaluate_retrieval
 from eval.run import SystemRun
-from eval.systems import SystemsInvalid, choose_systems
+from eval.systems import choose_systems
 from eval.trec import file_names, save_runs
-from index.errors import IndexMissing
+from index.errors import AsknotesError, IndexMissing
 from index.progress import Unheard
 from index.snapshot import snapshot_names
 from tests.eval.small_notes import QUESTIONS, TeaNotes, question, read_lines, reference_scorer, write_lines
@@ -150,8 +150,8 @@ class TestRefusals:
 
     def test_a_reranker_that_there_is_not(self, tea: TeaNotes, tmp_path: Path) -> None:
         file = tmp_path / "s.toml"
-        file.write_text('[systems.mine]\nrerank = "no-such-reranker"\n', encoding="utf-8")
-        with pytest.raises(SystemsInvalid, match="System 'mine': There is no reranker"):
+        file.write_text(f'[systems.mine]\nrerank = "{tmp_path / "no-such-model"}"\n', encoding="utf-8")
+        with pytest.raises(AsknotesError, match="no-such-model"):
             evaluate_retrieval(
                 read_gold(tea.gold), choose_systems(["mine"], file), tea.settings, notes=(), listener=Unheard()
             )

@@ -12,6 +12,7 @@ from index.schema import Chunk, Hit, chunk_id
 from index.shared_hold import SharedHold
 from index.snapshot import Manifest, Snapshot
 from index.tokenizer import Tokenizer
+from service.answering.config import AnsweringConfig
 from service.answering.exchange import ChunkFilter, SearchMode
 from service.answering.retriever import Query, Timings, choose_reranker, retrieve, understand
 from tests.toys import ToyEncoder
@@ -75,7 +76,7 @@ def find(
         snapshot,
         config,
         mode=mode,
-        reranker=choose_reranker(rerank, mode, snapshot),
+        reranker=choose_reranker(rerank, mode, snapshot, AnsweringConfig()),
         top_k=top_k,
         chunk_filter=chunk_filter,
         timings=Timings(),

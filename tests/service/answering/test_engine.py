@@ -12,7 +12,7 @@ import pytest
 
 from index import weights
 from index.config import IndexConfig, LateConfig
-from index.errors import IndexIncompatible, IndexMissing, WeightsMissing
+from index.errors import GenerationFailed, IndexIncompatible, IndexMissing, WeightsMissing
 from index.shared_hold import removable
 from ingest.pipeline import index_notes
 from service.answering.config import AnsweringConfig
@@ -121,6 +121,33 @@ class TestQuestions:
         monkeypatch.setattr("service.answering.engine.TransformersModel", None)
         engine.ready()
         assert engine.ask(AskRequest(QUESTION)).written_by == "model"
+
+    def test_a_search_opens_the_model_only_for_a_hypothetical_answer(
+        self, tmp_path: Path, publish: Publish, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        publish(tea=TEA)
+        model = ToyLanguageModel(["绿茶用八十度的水泡。"])
+        engine = with_model(monkeypatch, tmp_path / "data", model)
+        engine.search(SearchRequest(QUESTION))
+        assert not engine._model_opened
+        for _ in range(2):
+            found = engine.search(SearchRequest(QUESTION, hyde=True))
+            assert found.stages_skipped == ()
+        assert len(model.prompts) == 1, "what was written is remembered"
+
+    def test_a_model_that_cannot_be_opened_fails_no_search(
+        self, tmp_path: Path, publish: Publish, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        publish(tea=TEA)
+        engine = with_model(monkeypatch, tmp_path / "data", ToyLanguageModel())
+
+        def broken(resolved: object, **options: object) -> ToyLanguageModel:
+            raise GenerationFailed("The model cannot be loaded.", hint="Choose another.")
+
+        monkeypatch.setattr("service.answering.engine.TransformersModel", broken)
+        found = engine.search(SearchRequest(QUESTION, hyde=True))
+        assert (len(found.hits), found.stages_skipped) == (1, ("hyde",))
+        assert "cannot be loaded" in caplog.text
 
     def test_without_its_weights_the_notes_answer_and_it_is_said_once(
         self, tmp_path: Path, publish: Publish, caplog: pytest.LogCaptureFixture

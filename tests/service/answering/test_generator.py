@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -258,3 +259,60 @@ class TestNumberFormat:
 def test_a_gpu_that_is_not_there_is_a_wrong_setting(weights: ResolvedModel) -> None:
     with pytest.raises(ConfigInvalid, match="no CUDA device"):
         TransformersModel(weights, device="cuda", dtype="auto")
+
+
+class TestChoosing:
+    def test_the_probabilities_are_those_of_the_whole_prompt_read_at_once(self, model: TransformersModel) -> None:
+        prompts = [PROMPT, OTHER, Prompt("Another instruction.", "词频会饱和。question?"), PROMPT]
+        found = model.choice_probabilities(prompts, ["是", "Yes", "no"], stop=never)
+        tokens = model._tokenizer.convert_tokens_to_ids(["是", "Y", "n"])
+        whole = [model._model(torch.tensor([model._prompt_ids(prompt)])).logits[0, -1, tokens] for prompt in prompts]
+        np.testing.assert_allclose(found, torch.stack(whole).softmax(dim=-1).detach().numpy(), atol=1e-5)
+        assert found.dtype == np.float32
+        assert not np.allclose(found[0], found[1], atol=1e-3)
+
+    def test_what_the_prompts_begin_with_is_read_once(self, model: TransformersModel, read: list[int]) -> None:
+        prompts = [Prompt("你根据笔记回答。", f"question? {passage}") for passage in ("a", "bcd", "词频")]
+        lengths = [len(model._prompt_ids(prompt)) for prompt in prompts]
+        model.choice_probabilities(prompts, ["是", "Y"], stop=never)
+        instruction = len(model._prefix("你根据笔记回答。")[0])
+        shared = instruction + len("question? ")
+        assert read == [instruction, shared - instruction, *(length - shared for length in lengths)]
+
+    def test_one_prompt_is_enough_and_none_too(self, model: TransformersModel, read: list[int]) -> None:
+        assert model.choice_probabilities([], ["是", "Y"], stop=never).shape == (0, 2)
+        assert not read
+        assert model.choice_probabilities([PROMPT], ["是", "Y"], stop=never).shape == (1, 2)
+        assert sum(read) == len(model._prompt_ids(PROMPT))
+
+    def test_a_stop_ends_it_between_prompts(self, model: TransformersModel, read: list[int]) -> None:
+        prompts = [PROMPT, OTHER] * 5
+        model.choice_probabilities(prompts[:2], ["是", "Y"], stop=never)
+        before = len(read)
+        whole = model.choice_probabilities(prompts, ["是", "Y"], stop=never)
+        part = model.choice_probabilities(prompts, ["是", "Y"], stop=lambda: len(read) >= before + 10 + 1 + 3)
+        assert 0 < len(part) < 5
+        np.testing.assert_array_equal(part, whole[: len(part)])
+
+    def test_it_does_not_wait_for_its_turn_when_nobody_waits_for_it(self, model: TransformersModel) -> None:
+        with model._turn:
+            assert model.choice_probabilities([PROMPT], ["是", "Y"], stop=lambda: True).shape == (0, 2)
+        assert not model._turn.locked()
+
+    @pytest.mark.parametrize("choices", [["Yes", "Yet"], ["Yes", ""]])
+    def test_choices_that_begin_alike_are_refused(self, model: TransformersModel, choices: list[str]) -> None:
+        with pytest.raises(ConfigInvalid, match="first token") as refused:
+            model.choice_probabilities([PROMPT], choices, stop=never)
+        assert "another reranker" in refused.value.hint
+
+    def test_an_error_is_the_callers_and_frees_the_turn(
+        self, model: TransformersModel, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(*_: Any, **__: Any) -> Any:
+            raise RuntimeError("out of luck")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(model._model, "forward", broken)
+            with pytest.raises(GenerationFailed, match="out of luck"):
+                model.choice_probabilities([PROMPT], ["是", "Y"], stop=never)
+        assert model.choice_probabilities([PROMPT], ["是", "Y"], stop=never).shape == (1, 2)

@@ -12,6 +12,7 @@ from index.errors import ConfigInvalid
 from index.schema import Chunk
 from index.snapshot import Snapshot
 from index.tokenizer import Tokenizer
+from service.answering.config import AnsweringConfig
 from service.answering.exchange import ChunkFilter, SearchMode
 from service.answering.retriever import Timings, allowed_rows, choose_reranker
 from tests.service.answering.small_indexes import asked, chunk, find, snapshot_of
@@ -117,19 +118,28 @@ class TestLateInteraction:
     def test_it_is_what_a_hybrid_search_does_unless_told_otherwise(
         self, snapshot: Snapshot, mode: SearchMode, chosen: str
     ) -> None:
-        assert choose_reranker(None, mode, snapshot) == chosen
+        assert choose_reranker(None, mode, snapshot, AnsweringConfig()) == chosen
 
     def test_a_reranker_that_is_not_known_is_refused_with_those_that_are(self, snapshot: Snapshot) -> None:
         with pytest.raises(ConfigInvalid, match="'colbert'") as refused:
             find("BM25", snapshot, rerank="colbert")
-        assert refused.value.hint == "Choose one of: none, late."
+        assert refused.value.hint == "Choose one of: none, late, lm."
 
     def test_late_interaction_that_was_not_built_cannot_be_asked_for(self, tmp_path: Path) -> None:
         snapshot = snapshot_of(CHUNKS, tmp_path, WITHOUT_LATE)
         assert [hit.signals.keys() <= {"lexical", "dense"} for hit in find("BM25", snapshot, config=WITHOUT_LATE)]
         with pytest.raises(ConfigInvalid) as refused:
             find("BM25", snapshot, config=WITHOUT_LATE, rerank="late")
-        assert refused.value.hint == "Choose one of: none."
+        assert refused.value.hint == "Choose one of: none, lm."
+
+    def test_a_request_can_name_a_model_only_where_the_settings_do(self, snapshot: Snapshot) -> None:
+        named = AnsweringConfig(reranker="some/cross-encoder", model="none")
+        assert choose_reranker("some/cross-encoder", "lexical", snapshot, named) == "some/cross-encoder"
+        assert choose_reranker(None, "hybrid", snapshot, named) == "some/cross-encoder"
+        assert choose_reranker(None, "dense", snapshot, named) == "none"
+        for other in ("another/cross-encoder", "lm"):
+            with pytest.raises(ConfigInvalid, match=other):
+                choose_reranker(other, "hybrid", snapshot, named)
 
 
 class TestUnknownWords:

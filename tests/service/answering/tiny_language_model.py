@@ -12,7 +12,7 @@ from index.weights import ResolvedModel
 
 TURN_BEGINS, TURN_ENDS = "<|im_start|>", "<|im_end|>"
 SPECIAL = ["<pad>", "<unk>", TURN_BEGINS, TURN_ENDS]
-LETTERS = "".join(map(chr, range(32, 127))) + "\n词频会饱和你根据给出的笔记回答问题。"
+LETTERS = "".join(map(chr, range(32, 127))) + "\n词频会饱和你根据给出的笔记回答问题。是否"
 TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
