@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from eval.answers.results import AnswerResults
-from eval.report import formats, readings, tables
+from eval.report import answer_tables, formats, readings, tables
 from eval.report.changes import Case, changed_pairs, missed_by_all, unreachable_questions
 from eval.report.tables import Cell, Table
 from eval.results import AnnResults, Provenance, RetrievalResults, SweepResults
@@ -104,8 +104,8 @@ def _answers(results: AnswerResults, command: str | None) -> Iterator[str]:
     yield "## Answers"
     yield f"{escaped(results.source)}; {escaped(results.gold.name)}, {_made(results.provenance)}."
     yield from (f"> {escaped(notice)}" for notice in results.notices)
-    yield table(tables.answers_table(results))
-    yield from _titled(tables.answers_about_table(results))
+    yield table(answer_tables.answers_table(results))
+    yield from _titled(answer_tables.answers_about_table(results))
     yield from _command(command or readings.answers_command(results))
 
 

@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from eval.answers.results import AnswerResults
-from eval.report import formats, plots, readings, tables
+from eval.report import answer_tables, formats, plots, readings, tables
 from eval.report.changes import Case, ChangedPair, Unreachable, changed_pairs, missed_by_all, unreachable_questions
 from eval.report.svg import SERIES
 from eval.report.tables import Table
@@ -193,8 +193,8 @@ def _answers(results: AnswerResults) -> AnswersView:
     return AnswersView(
         source=results.source,
         notices=results.notices,
-        measures=tables.answers_table(results),
-        about=tables.answers_about_table(results),
+        measures=answer_tables.answers_table(results),
+        about=answer_tables.answers_about_table(results),
     )
 
 

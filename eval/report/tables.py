@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from eval.answers.results import Agreement, AnswerResults
 from eval.report import formats
 from eval.report.readings import SIGNIFICANT, few_questions, reading
 from eval.results import (
@@ -24,7 +23,6 @@ from eval.results import (
 
 HEADLINE = ("hit@1", "hit@5", "recall@10", "mrr@10", "ndcg@10")
 TOTAL = "total"
-_QUANTITIES = ("answer_chars", "tokens_per_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,36 +202,6 @@ def ann_table(results: AnnResults) -> Table:
     )
 
 
-def answers_table(results: AnswerResults) -> Table:
-    """Measures × slices; below each figure its interval and over how many questions it is."""
-    measures = list(dict.fromkeys(measure for figures in results.slices.values() for measure in figures.measures))
-    return Table(
-        caption="Means over the questions that have the measure (n), with 95 % intervals",
-        head=["measure", *(name.partition(":")[2] or name for name in results.slices)],
-        rows=[
-            [Cell(measure), *(_answer_cell(measure, part.measures.get(measure)) for part in results.slices.values())]
-            for measure in measures
-        ],
-    )
-
-
-def answers_about_table(results: AnswerResults) -> Table:
-    """Who wrote the answers, how long they took, and what the judge thought where there is one."""
-    about = {f"written by {who}": f"{share:.1%}" for who, share in results.written_by.items()}
-    about |= {
-        f"{name}, ms": f"p50 {formats.milliseconds(latency.p50)}, p95 {formats.milliseconds(latency.p95)}"
-        for name, latency in results.latency_ms.items()
-    }
-    if results.judge:
-        about |= {"judge": f"{results.judge.model}; {results.judge.judged} judged, {len(results.judge.unjudged)} not"}
-        about |= {name: _mean_text(name, figure) for name, figure in results.judge.figures.items()}
-        about |= {
-            "agreement on correctness": _agreement(results.judge.correctness),
-            "agreement on abstention": _agreement(results.judge.abstention),
-        }
-    return _pairs("About the answers", about)
-
-
 def systems_settings_table(results: RetrievalResults) -> Table:
     """What sets each system apart and what it searched."""
     return Table(
@@ -256,9 +224,9 @@ def systems_settings_table(results: RetrievalResults) -> Table:
 def provenance_tables(provenance: Provenance) -> list[Table]:
     """Machine, versions and every setting by its dotted key."""
     return [
-        _pairs("Machine", {"date": provenance.created, **provenance.machine}),
-        _pairs("Versions", provenance.versions),
-        _pairs("Settings", _dotted(provenance.settings)),
+        pairs("Machine", {"date": provenance.created, **provenance.machine}),
+        pairs("Versions", provenance.versions),
+        pairs("Settings", _dotted(provenance.settings)),
     ]
 
 
@@ -369,32 +337,6 @@ def _heat(figures: Sequence[Figure | None], *, faint: bool) -> list[Cell]:
     ]
 
 
-def _answer_cell(measure: str, figure: Figure | None) -> Cell:
-    if figure is None:
-        return Cell(formats.ABSENT, faint=True)
-    note = few_questions(figure.n) if measure not in _QUANTITIES else ""
-    return Cell(
-        _answer_value(measure, figure.mean),
-        note=f"{_answer_value(measure, figure.low)}–{_answer_value(measure, figure.high)}, n = {figure.n}",
-        faint=bool(note),
-    )
-
-
-def _mean_text(measure: str, figure: Figure) -> str:
-    low, high = _answer_value(measure, figure.low), _answer_value(measure, figure.high)
-    return f"{_answer_value(measure, figure.mean)} ({low}–{high}), n = {figure.n}"
-
-
-def _answer_value(measure: str, value: float) -> str:
-    return f"{value:,.1f}" if measure in _QUANTITIES else formats.measure(value)
-
-
-def _agreement(agreement: Agreement) -> str:
-    said = {"share": agreement.share, "kappa": agreement.kappa, "correlation": agreement.correlation}
-    known = [f"{name} {formats.measure(value)}" for name, value in said.items() if value is not None]
-    return ", ".join([*known, f"n = {agreement.n}"])
-
-
 def _sweep_measures(results: SweepResults) -> list[str]:
     return list(dict.fromkeys(measure for point in results.points for measure in point.figures))
 
@@ -407,7 +349,8 @@ def _built(point: AnnPoint) -> str:
     return "" if point.built_as == point.factory else f"built as {point.built_as}"
 
 
-def _pairs(caption: str, values: Mapping[str, Any]) -> Table:
+def pairs(caption: str, values: Mapping[str, Any]) -> Table:
+    """Names and values as a table of two columns."""
     return Table(
         caption=caption,
         head=["name", "value"],
