@@ -207,7 +207,11 @@ def _retrieve(
     top_k: int,
     span_chars: int = 0,
 ) -> tuple[list[Hit], tuple[str, ...]]:
-    """What is found, and what was skipped: a model that fails to rerank leaves the order that was there before it."""
+    """What is found, and what was skipped.
+
+    A model that fails while it reads leaves the order that was there before it, one that ran out of time what it had
+    not read; both are said. One that cannot be opened is an error: it was asked for by name.
+    """
 
     def found(reading: CandidateReading | None) -> list[Hit]:
         return retrieve(
@@ -225,14 +229,16 @@ def _retrieve(
 
     if reranker in {NO_RERANKER, LATE}:
         return found(None), ()
+    reading = _reading(reranker, tools, clock)
     try:
-        return found(_reading(reranker, tools, clock)), ()
-    except (GenerationFailed, WeightsMissing) as error:
+        hits = found(reading)
+    except GenerationFailed as error:
         _log.exception("%s %s", error.message, error.hint)
         return found(None), (RERANK,)
+    return hits, (() if reading.complete else (RERANK,))
 
 
-def _reading(reranker: str, tools: Tools, clock: _Clock) -> CandidateReading | None:
+def _reading(reranker: str, tools: Tools, clock: _Clock) -> CandidateReading:
     if tools.reranker is None:
         raise WeightsMissing(f"The reranker {reranker!r} is not open.", hint="Name it with answering.reranker.")
     answering = tools.answering

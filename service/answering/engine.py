@@ -27,7 +27,7 @@ from service.answering.exchange import (
 )
 from service.answering.generator import LanguageModel, TransformersModel
 from service.answering.hyde import is_wanted
-from service.answering.rerank import LANGUAGE_MODEL, Reranker, reranker_of
+from service.answering.rerank import LANGUAGE_MODEL, LATE, NO_RERANKER, Reranker, reranker_of
 from service.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -101,6 +101,9 @@ class Engine:
     def ready(self) -> None:
         """Load what is not loaded yet; raises the AsknotesError that keeps questions from being answered."""
         self._open_language_model()
+        reranker = self._settings.answering.reranker
+        if reranker not in {NO_RERANKER, LATE}:
+            self._reranker(reranker)
 
     def _events(self, request: AskRequest, cancelled: threading.Event | None) -> Iterator[AnswerStreamEvent]:
         return answer_stream(request, self._tools(self._open_language_model()), cancelled=cancelled)

@@ -112,13 +112,17 @@ def _model_rerankers(config: AnsweringConfig) -> list[str]:
     return named if config.model == NO_MODEL else [*named, LANGUAGE_MODEL]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CandidateReading:
-    """A model that reads the best ``candidates`` of a search, until ``stop()`` is true."""
+    """A model that reads the best ``candidates`` of a search, until ``stop()`` is true.
+
+    ``complete`` says afterwards whether it read them all; ``retrieve`` sets it.
+    """
 
     reranker: Reranker
     candidates: int
     stop: Callable[[], bool]
+    complete: bool = False
 
 
 def retrieve(
@@ -248,6 +252,7 @@ def _read(order: Ranking, query: Query, snapshot: Snapshot, reading: CandidateRe
     rows = np.array([row for row, _ in order[: reading.candidates]], dtype=np.int64)
     passages = [embedded_text(snapshot.chunks[row]) for row in rows]
     scores = reading.reranker.scores(query.text, passages, stop=reading.stop)
+    reading.complete = len(scores) == len(rows)
     return _ranking(rows[: len(scores)], scores)
 
 

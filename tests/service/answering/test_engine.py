@@ -12,7 +12,7 @@ import pytest
 
 from index import weights
 from index.config import IndexConfig, LateConfig
-from index.errors import GenerationFailed, IndexIncompatible, IndexMissing, WeightsMissing
+from index.errors import AsknotesError, GenerationFailed, IndexIncompatible, IndexMissing, WeightsMissing
 from index.shared_hold import removable
 from ingest.pipeline import index_notes
 from service.answering.config import AnsweringConfig
@@ -262,3 +262,27 @@ def test_the_status_is_json_and_says_what_is_served(engine: Engine, tmp_path: Pa
     assert status["sources"] == [str(tmp_path / "notes")]
     assert (status["encoder_backend"], status["language_model"], status["late_interaction"]) == ("toy", "none", True)
     assert status["problem"] is None
+
+
+def test_a_configured_reranker_is_opened_before_it_is_needed_and_once(
+    tmp_path: Path, publish: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(tea=TEA)
+    used = settings()
+    named = used.answering.model_copy(update={"reranker": "folder/of-a-cross-encoder"})
+    engine = open_engine(used.model_copy(update={"answering": named}), tmp_path / "data")
+    opened: list[str] = []
+    monkeypatch.setattr("service.answering.engine.reranker_of", lambda settings, name, model: opened.append(name))
+    engine.ready()
+    engine.ready()
+    assert opened == ["folder/of-a-cross-encoder"]
+
+
+def test_a_configured_reranker_that_is_not_there_is_said_before_questions_come(
+    tmp_path: Path, publish: Publish
+) -> None:
+    publish(tea=TEA)
+    used = settings()
+    named = used.answering.model_copy(update={"reranker": str(tmp_path / "no-such-folder")})
+    with pytest.raises(AsknotesError, match="no-such-folder"):
+        open_engine(used.model_copy(update={"answering": named}), tmp_path / "data").ready()

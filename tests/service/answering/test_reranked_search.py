@@ -69,6 +69,7 @@ def test_the_best_candidates_come_in_the_models_order_and_the_rest_below_in_thei
     assert len(model.read) == 3
     assert [NAME in hit.signals for hit in result.hits] == [True] * 3 + [False] * 3
     assert "rerank" in result.timings
+    assert result.stages_skipped == ()
     scores = [hit.score for hit in result.hits]
     assert scores == sorted(scores, reverse=True)
 
@@ -77,21 +78,24 @@ def test_what_it_had_no_time_for_keeps_its_place_below(tmp_path: Path) -> None:
     before = rows(searched(tmp_path, None, rerank="late"))
     result = searched(tmp_path, lambda _: LastFirst(most=2), rerank_candidates=4)
     assert rows(result) == sorted(before[:2], reverse=True) + before[2:]
+    assert result.stages_skipped == ("rerank",)
 
 
-@pytest.mark.parametrize(
-    "error",
-    [GenerationFailed("it broke", hint="look"), WeightsMissing("not there", hint="fetch")],
-    ids=["broke", "gone"],
-)
-def test_a_model_that_fails_leaves_the_order_before_it_and_is_said(tmp_path: Path, error: Exception) -> None:
-    def opener(name: str) -> Reranker:
-        raise error
+def test_a_model_that_fails_while_it_reads_leaves_the_order_before_it_and_is_said(tmp_path: Path) -> None:
+    class Breaks(LastFirst):
+        def scores(self, question: str, passages: Sequence[str], *, stop: Callable[[], bool] = never) -> np.ndarray:
+            raise GenerationFailed("it broke", hint="look")
 
-    result = searched(tmp_path, opener)
+    result = searched(tmp_path, lambda _: Breaks())
     assert rows(result) == rows(searched(tmp_path, None, rerank="late"))
     assert result.stages_skipped == ("rerank",)
 
 
-def test_without_anything_that_opens_models_it_is_skipped(tmp_path: Path) -> None:
-    assert searched(tmp_path, None).stages_skipped == ("rerank",)
+def test_a_model_that_cannot_be_opened_is_an_error_with_its_remedy(tmp_path: Path) -> None:
+    def opener(name: str) -> Reranker:
+        raise WeightsMissing("it is not there", hint="fetch it")
+
+    with pytest.raises(WeightsMissing, match="it is not there"):
+        searched(tmp_path, opener)
+    with pytest.raises(WeightsMissing, match="is not open"):
+        searched(tmp_path, None)
