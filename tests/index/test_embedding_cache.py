@@ -128,6 +128,11 @@ def test_a_table_of_another_version_is_set_aside(tmp_path: Path) -> None:
     connection.execute("CREATE TABLE encodings (encoder TEXT, vector BLOB)")
     connection.close()
     filled(tmp_path, ToyEncoder())
+    aside = sqlite3.connect(tmp_path / "encodings.broken")
+    assert [column[1] for column in aside.execute("PRAGMA table_info(encodings)")] == ["encoder", "vector"]
+    aside.close()
+    with EmbeddingCache(tmp_path) as cache:
+        assert cache.missing(ToyEncoder(), TEXTS) == []
 
 
 @pytest.mark.parametrize("column", ["vector", "token_ids", "token_scales", "token_values", "dimension", "digest"])
