@@ -16,8 +16,7 @@ import re
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,11 +28,12 @@ from eval.gold import Gold
 from eval.pareto import front
 from eval.results import AnnPoint, AnnResults, Provenance
 from index.config import DenseConfig
-from index.dense import FILE, DenseIndex, Vectors, fitted_factory
+from index.dense import FILE, DenseIndex, Vectors, fitted_factory, single_thread
 from index.encoder import TextEncoder
 from index.errors import AsknotesError, ConfigInvalid
 from index.progress import ProgressListener
 from index.snapshot import Snapshot
+from index.vectors import unit
 
 _REPEATS = 3
 _LEAST_S = 0.2  # seconds that a measurement takes at least: a small index is through its queries in a few ms
@@ -214,7 +214,7 @@ def _measure_family(task: SearchTask, config: DenseConfig, exact: np.ndarray) ->
 
 def _searched(index: DenseIndex, queries: Vectors, k: int) -> tuple[list[np.ndarray], float]:
     """Return the rows that each query finds, and queries a second."""
-    with _one_thread():
+    with single_thread():
         found = [index.search(query, k)[0] for query in queries]
         seconds: list[float] = []
         while len(seconds) < _REPEATS or sum(seconds) < _LEAST_S:
@@ -223,16 +223,6 @@ def _searched(index: DenseIndex, queries: Vectors, k: int) -> tuple[list[np.ndar
                 index.search(query, k)
             seconds.append(time.perf_counter() - started)
     return found, len(queries) / statistics.median(seconds)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    threads = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(threads)
 
 
 def _check_factories(factories: Sequence[str], dimension: int) -> None:
@@ -256,7 +246,7 @@ def _own_vectors(snapshot: Snapshot) -> Vectors:
             f"Snapshot {snapshot.name} holds no vectors.", hint="Index notes first, or give --vectors and --dimension."
         )
     # What a quantiser kept is of length 1 only roughly.
-    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)
+    return unit(vectors)
 
 
 def _own(snapshot: Snapshot) -> str:

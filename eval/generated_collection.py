@@ -19,6 +19,7 @@ import numpy as np
 
 from index.dense import Vectors
 from index.late import TokenVectors
+from index.vectors import unit
 
 TERMS_A_CHUNK = 124
 TOKENS_A_CHUNK = 200
@@ -51,7 +52,7 @@ def clustered_vectors(rows: int, dimension: int, *, seed: int) -> Vectors:
     deviations *= np.sqrt(1 - _COMMON**2) / np.linalg.norm(deviations)
     rotation = np.linalg.qr(random.standard_normal((dimension, dimension)))[0]
     spread = (deviations[:, None] * rotation.T).astype(np.float32)
-    common = _unit(random.standard_normal((1, dimension), dtype=np.float32)) * np.float32(_COMMON)
+    common = unit(random.standard_normal((1, dimension), dtype=np.float32)) * np.float32(_COMMON)
     centres = random.standard_normal((max(1, rows // _CLUSTER_SIZE), dimension), dtype=np.float32)
     vectors = np.empty((rows, dimension), dtype=np.float32)
     for start in range(0, rows, _BATCH):
@@ -59,7 +60,7 @@ def clustered_vectors(rows: int, dimension: int, *, seed: int) -> Vectors:
         own = random.standard_normal((size, dimension), dtype=np.float32)
         of_cluster = centres[random.integers(len(centres), size=size)]
         directions = np.sqrt(_CLUSTER_SHARE) * of_cluster + np.sqrt(1 - _CLUSTER_SHARE) * own
-        vectors[start : start + size] = _unit(common + directions.astype(np.float32) @ spread)
+        vectors[start : start + size] = unit(common + directions.astype(np.float32) @ spread)
     return vectors
 
 
@@ -74,7 +75,7 @@ def perturbed_members(vectors: Vectors, count: int, *, seed: int) -> Vectors:
     random = np.random.default_rng(seed)
     members = vectors[random.integers(len(vectors), size=count)]
     others = vectors[random.integers(len(vectors), size=count)]
-    return _unit((1 - _MOVED) * members + _MOVED * others)
+    return unit((1 - _MOVED) * members + _MOVED * others)
 
 
 def generated_documents(rows: int, *, terms_a_chunk: int, seed: int) -> list[list[str]]:
@@ -114,17 +115,13 @@ def generated_tokens(vectors: Vectors, *, tokens_a_text: int, seed: int) -> list
     """
     random = np.random.default_rng(seed)
     dimension = vectors.shape[1]
-    by_id = _unit(random.standard_normal((_TOKEN_IDS, dimension), dtype=np.float32))
+    by_id = unit(random.standard_normal((_TOKEN_IDS, dimension), dtype=np.float32))
     texts = []
     for vector, length in zip(vectors, _lengths(len(vectors), tokens_a_text, random), strict=True):
         ids = np.minimum(random.zipf(_TOKEN_POWER, size=length), _TOKEN_IDS).astype(np.int32) - 1
-        texts.append(TokenVectors(_unit(by_id[ids] + vector), ids))
+        texts.append(TokenVectors(unit(by_id[ids] + vector), ids))
     return texts
 
 
 def _lengths(count: int, mean: int, random: np.random.Generator) -> np.ndarray:
     return np.maximum(1, np.rint(random.normal(mean, mean / 4, size=count))).astype(np.int64)
-
-
-def _unit(vectors: np.ndarray) -> Vectors:
-    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)

@@ -75,7 +75,7 @@ class DenseIndex:
             raise VectorsInvalid("The vectors are not of length 1.", hint="Use an encoder that normalises its vectors.")
         built_as = fitted_factory(config.factory, rows, dimension)
         index = _empty_index(built_as, dimension)
-        with _single_thread():
+        with single_thread():
             _prepare(index, config)
             try:
                 index.train(vectors)
@@ -335,7 +335,8 @@ def _structure(index: Any) -> list[tuple[object, ...]]:
 
 
 @contextmanager
-def _single_thread() -> Iterator[None]:
+def single_thread() -> Iterator[None]:
+    """FAISS on one thread while the block runs, as before after it."""
     threads = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
     try:

@@ -20,6 +20,7 @@ import numpy as np
 from index.durable import storage_errors
 from index.encoder import Encoding
 from index.errors import StorageFailed
+from index.vectors import unit
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS encodings (
@@ -172,10 +173,9 @@ def _decoded(row: _Row) -> Encoding:
     dimension, vector, token_ids, scales, values = row
     token_values = np.frombuffer(values, dtype=np.int8).reshape(-1, dimension)
     token_vectors = token_values.astype(np.float32) * np.frombuffer(scales, dtype="<f4")[:, None]
-    norms = np.linalg.norm(token_vectors, axis=1, keepdims=True)
     return Encoding(
         vector=np.frombuffer(vector, dtype="<f4").astype(np.float32),
-        token_vectors=token_vectors / np.maximum(norms, 1e-12),
+        token_vectors=unit(token_vectors),
         token_ids=np.frombuffer(token_ids, dtype="<i4").astype(np.int32),
     )
 

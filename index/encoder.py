@@ -24,6 +24,7 @@ from index import weights
 from index.config import EncoderConfig
 from index.errors import ConfigInvalid, WeightsCorrupt
 from index.onnx_module import INT8_FILE, onnx_sentence_transformer
+from index.vectors import unit
 
 ENCODER_VERSION = 1
 # The names under which sentence-transformers' own encode_query and encode_document look for a prompt.
@@ -163,8 +164,8 @@ def _encoding(
     # By the mask, not by position: some models pad on the left.
     token_vectors = output["token_embeddings"][output["attention_mask"].bool()].float().cpu().numpy()[own]
     return Encoding(
-        vector=_unit(vector).astype(np.float32),
-        token_vectors=_unit(token_vectors).astype(np.float32),
+        vector=unit(vector),
+        token_vectors=unit(token_vectors),
         token_ids=np.asarray(ids, dtype=np.int32)[own],
     )
 
@@ -173,11 +174,6 @@ def _is_own(span: tuple[int, int], prefix_length: int) -> bool:
     # A special token has an empty span; a token of the prefix ends where the prefix ends, at the latest.
     start, end = span
     return end > max(start, prefix_length)
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return np.asarray(vectors / np.maximum(norms, 1e-12))
 
 
 def open_encoder(config: EncoderConfig, *, cache: Path) -> SentenceEncoder:

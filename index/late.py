@@ -28,6 +28,7 @@ import numpy as np
 from index.config import LateConfig
 from index.errors import IndexCorrupt
 from index.token_codes import FORMS, TRAINING_SAMPLE, ByteCodes, ResidualCodes, Selection, TokenCodes, residuals
+from index.vectors import unit
 
 LATE_VERSION = 3
 _CALIBRATION_CHUNKS = 256
@@ -179,7 +180,7 @@ class LateIndex:
         return np.asarray(idf / idf.sum(), dtype=np.float32)
 
     def _centred(self, query: TokenVectors) -> np.ndarray:
-        return _unit(query.vectors - self._query_means.get(query.language or "", self._mean))
+        return unit(query.vectors - self._query_means.get(query.language or "", self._mean))
 
     def _selection(self, rows: np.ndarray) -> Selection:
         starts, ends = self._offsets[rows], self._offsets[rows + 1]
@@ -271,7 +272,7 @@ class _Centred:
     mean: np.ndarray
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        return (_unit(chunk.vectors - self.mean) for chunk in self.chunks)
+        return (unit(chunk.vectors - self.mean) for chunk in self.chunks)
 
 
 def _encoded(chunks: _Centred, found: _Survey, config: LateConfig) -> TokenCodes:
@@ -331,11 +332,6 @@ def mean_token_vector(texts: Sequence[TokenVectors]) -> np.ndarray:
     if not texts:
         raise ValueError("the mean of no texts")
     return _survey(texts, texts[0].vectors.shape[1]).mean
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.ascontiguousarray(vectors / np.maximum(norms, 1e-12), dtype=np.float32)
 
 
 def _corrupt(folder: Path, reason: str) -> IndexCorrupt:
