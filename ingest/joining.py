@@ -26,15 +26,18 @@ def join_broken(lines: Sequence[str], kept: Collection[int]) -> list[str]:
     """
     result = list(lines)
     single = list(_single_line_paragraphs(lines, kept))
-    for index in range(len(single) - 1, 0, -1):
+    index = len(single) - 1
+    while index > 0:
         start = _start_of_sentence(result, single, index)
         if start is None:
+            index -= 1
             continue
         parts = single[start : index + 1]
         result[parts[0]] = _glue([result[part] for part in parts])
         for part in parts[1:]:
             result[part] = ""
         del single[start + 1 : index + 1]
+        index = start  # what was joined may itself go on with the paragraph before it
     return result
 
 

@@ -92,6 +92,7 @@ glued = st.lists(st.sampled_from(PIECES), max_size=6).map("".join)
 @example("\u200b---\ntitle: x\n---", ".md")
 @example("- -\u00a0x\n\n。。。", ".md")
 @example("```\n$$\n```\n$$\nx\n$$", ".md")
+@example("title: 甲\n\ntitle: 甲\n\n。。", ".md")
 def test_lines_keep_their_numbers_and_cleaning_twice_is_cleaning_once(text: str, suffix: str) -> None:
     once = clean(text, suffix=suffix)
     assert once.count("\n") == text.count("\n")
