@@ -26,10 +26,11 @@ from index.dense import DenseIndex, Vectors
 from index.encoder import Encoding
 from index.late import LateIndex, TokenVectors
 from index.lexical import LexicalIndex
+from index.postings import LexicalDocument
 from index.publishing import SnapshotContent, publish, writing
 from index.schema import Chunk, chunk_id
 from index.snapshot import Manifest, Snapshot, open_snapshot
-from service.answering.retriever import Query
+from service.answering.query import Query
 
 TERMS_A_QUESTION = 10
 TOKENS_A_QUESTION = 16
@@ -119,7 +120,7 @@ def _publish(
     with figures.measure("dense"):
         dense = DenseIndex.build(vectors, config.dense)
     with figures.measure("lexical"):
-        lexical = LexicalIndex.build(documents, config.lexical)
+        lexical = LexicalIndex.build([LexicalDocument(body=terms) for terms in documents], config.lexical)
     with figures.measure("late"):
         late = LateIndex.build(tokens, _in_the_form_of(len(documents), tokens, config.late))
     figures.seconds["late"] *= len(documents) / len(tokens)

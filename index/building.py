@@ -15,7 +15,7 @@ from index.embedding_cache import EmbeddingCache
 from index.encoder import Encoding, TextEncoder
 from index.late import LateIndex, TokenVectors, mean_token_vector
 from index.lexical import LexicalIndex
-from index.passages import embedded_text, lexical_terms
+from index.passages import embedded_text, lexical_document
 from index.progress import ProgressListener
 from index.schema import Chunk
 from index.tokenizer import Tokenizer
@@ -70,11 +70,11 @@ def parts_of(
     ``questions`` are those that late interaction is calibrated with, by language (calibration_vectors); none will do.
     """
     vectors = np.stack([encoding.vector for encoding in encodings]) if encodings else np.zeros((0, dimension))
-    terms = [lexical_terms(chunk, tokenizer, heading_repeat=config.lexical.heading_repeat) for chunk in chunks]
+    documents = [lexical_document(chunk, tokenizer) for chunk in chunks]
     tokens = [TokenVectors(encoding.token_vectors, encoding.token_ids) for encoding in encodings]
     return IndexParts(
         dense=DenseIndex.build(vectors.astype(np.float32), config.dense),
-        lexical=LexicalIndex.build(terms, config.lexical),
+        lexical=LexicalIndex.build(documents, config.lexical),
         late=_late(tokens, questions, config) if config.late.enabled else None,
     )
 

@@ -58,15 +58,21 @@ class DenseConfig(Section):
 
 
 class LexicalConfig(Section):
-    """BM25 over segmented terms."""
+    """BM25 over segmented terms in weighted fields; the body's weight is 1."""
 
     engine: Literal["bm25s", "rank-bm25"] = Field(
         default="bm25s", description="`bm25s` is fast; `rank-bm25` is the reference with the same ranking."
     )
     k1: float = Field(default=1.5, ge=0.01, le=10.0, description="BM25 term-frequency saturation.")
     b: float = Field(default=0.75, ge=0.0, le=1.0, description="BM25 length normalisation.")
-    heading_repeat: int = Field(
-        default=1, ge=0, le=5, description="How often the heading path's terms are counted beside the body's."
+    heading_weight: float = Field(
+        default=1.0, ge=0.0, le=10.0, description="What a term of the heading path counts beside one of the body."
+    )
+    expansion_weight: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=10.0,
+        description="What a term that was added to find a chunk by counts beside one of its body; 0: nothing.",
     )
 
 

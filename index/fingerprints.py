@@ -10,6 +10,7 @@ from index.config import IndexConfig
 from index.encoder import TextEncoder
 from index.late import LATE_VERSION
 from index.passages import PASSAGES_VERSION
+from index.postings import POSTINGS_VERSION
 from index.tokenizer import Tokenizer
 
 
@@ -20,7 +21,7 @@ def index_fingerprints(config: IndexConfig, encoder: TextEncoder, tokenizer: Tok
         "tokenizer": tokenizer.fingerprint,
         "passages": str(PASSAGES_VERSION),
         "dense index": digest(config.dense.model_dump(include={"factory", "ef_construction", "seed"})),
-        "lexical index": digest(config.lexical.model_dump(include={"heading_repeat"})),
+        "lexical index": str(POSTINGS_VERSION),
         "late index": digest(
             {
                 "version": LATE_VERSION,

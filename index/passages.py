@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from index.postings import LexicalDocument
 from index.schema import Chunk
 from index.tokenizer import Tokenizer
 
@@ -16,10 +17,10 @@ def embedded_text(chunk: Chunk) -> str:
     return "\n".join([*heading_lines(chunk), chunk.text])
 
 
-def lexical_terms(chunk: Chunk, tokenizer: Tokenizer, *, heading_repeat: int) -> list[str]:
-    """What BM25 counts: the body's terms and, ``heading_repeat`` times, those of the heading path."""
+def lexical_document(chunk: Chunk, tokenizer: Tokenizer) -> LexicalDocument:
+    """What BM25 counts, by field: the terms of the heading path and those of the body."""
     heading = tokenizer.terms("\n".join(heading_lines(chunk)))
-    return heading * heading_repeat + tokenizer.terms(chunk.text)
+    return LexicalDocument(heading=heading, body=tokenizer.terms(chunk.text))
 
 
 def heading_lines(chunk: Chunk) -> list[str]:

@@ -1,5 +1,7 @@
 """Fast against plain: both BM25 engines against each other and their libraries, every FAISS family against Flat."""
 
+from typing import Literal
+
 import bm25s
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +13,11 @@ from hypothesis import strategies as st
 from index.config import DenseConfig, LexicalConfig
 from index.dense import DenseIndex, Vectors
 from index.lexical import LexicalIndex
+from index.postings import LexicalDocument
 
 Corpus = list[list[str]]
+Engine = Literal["bm25s", "rank-bm25"]
+ENGINES: tuple[Engine, Engine] = ("bm25s", "rank-bm25")
 
 
 def _corpus(seed: int, documents: int, vocabulary: int) -> Corpus:
@@ -27,13 +32,42 @@ def _questions(seed: int, count: int) -> Corpus:
     return [[str(term) for term in random.zipf(1.3, random.integers(1, 9))] for _ in range(count)]
 
 
+def _index(documents: Corpus, config: LexicalConfig) -> LexicalIndex:
+    """Documents that have a body only."""
+    return LexicalIndex.build([LexicalDocument(body=terms) for terms in documents], config)
+
+
+def _fielded(seed: int, documents: int, vocabulary: int) -> list[LexicalDocument]:
+    """Documents of which some lack a heading, a body or both."""
+    fields = (_corpus(seed * 10 + number, documents, vocabulary) for number in range(3))
+    return [
+        LexicalDocument(heading=heading[:5], body=body, expansion=expansion[:20])
+        for heading, body, expansion in zip(*fields, strict=True)
+    ]
+
+
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize(("k1", "b"), [(1.5, 0.75), (0.4, 1.0), (2.0, 0.0)])
 def test_the_engines_rank_and_score_alike(seed: int, k1: float, b: float) -> None:
     documents = _corpus(seed, documents=120, vocabulary=300)
-    fast = LexicalIndex.build(documents, LexicalConfig(engine="bm25s", k1=k1, b=b))
-    reference = LexicalIndex.build(documents, LexicalConfig(engine="rank-bm25", k1=k1, b=b))
-    for terms in _questions(seed, 25):
+    fast = _index(documents, LexicalConfig(engine="bm25s", k1=k1, b=b))
+    reference = _index(documents, LexicalConfig(engine="rank-bm25", k1=k1, b=b))
+    _assert_alike(fast, reference, _questions(seed, 25))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("heading", "expansion"), [(1.0, 0.0), (2.0, 1.0), (0.0, 0.3), (3.7, 0.0)])
+def test_the_engines_rank_and_score_weighted_fields_alike(seed: int, heading: float, expansion: float) -> None:
+    documents = _fielded(seed, documents=120, vocabulary=300)
+    fast, reference = (
+        LexicalIndex.build(documents, LexicalConfig(engine=engine, heading_weight=heading, expansion_weight=expansion))
+        for engine in ENGINES
+    )
+    _assert_alike(fast, reference, _questions(seed, 25))
+
+
+def _assert_alike(fast: LexicalIndex, reference: LexicalIndex, questions: Corpus) -> None:
+    for terms in questions:
         np.testing.assert_allclose(fast.scores(terms), reference.scores(terms), rtol=1e-6)
         found = [row for row, _ in fast.search(terms, 120)]
         assert found == [row for row, _ in reference.search(terms, 120)]
@@ -45,27 +79,57 @@ def test_the_engines_rank_and_score_alike(seed: int, k1: float, b: float) -> Non
     st.lists(st.sampled_from("abcdefg"), max_size=6),
 )
 def test_the_engines_rank_small_corpora_alike(documents: Corpus, terms: list[str]) -> None:
-    fast = LexicalIndex.build(documents, LexicalConfig(engine="bm25s"))
-    reference = LexicalIndex.build(documents, LexicalConfig(engine="rank-bm25"))
+    fast, reference = (_index(documents, LexicalConfig(engine=engine)) for engine in ENGINES)
     assert [row for row, _ in fast.search(terms, 15)] == [row for row, _ in reference.search(terms, 15)]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("heading", "expansion"), [(1, 0), (1, 1), (2, 0), (0, 0), (5, 3)])
+def test_a_whole_weight_is_that_field_repeated(engine: Engine, heading: int, expansion: int) -> None:
+    documents = _fielded(4, documents=100, vocabulary=200)
+    repeated = [[*[*d.heading] * heading, *d.body, *[*d.expansion] * expansion] for d in documents]
+    weighted = LexicalConfig(engine=engine, heading_weight=heading, expansion_weight=expansion)
+    index, plain = LexicalIndex.build(documents, weighted), _index(repeated, LexicalConfig(engine=engine))
+    for terms in _questions(4, 25):
+        assert index.scores(terms).tolist() == plain.scores(terms).tolist()
+        assert index.idf(terms).tolist() == plain.idf(terms).tolist()
 
 
 def test_the_fast_engine_scores_what_bm25s_itself_would() -> None:
     documents = _corpus(1, documents=200, vocabulary=400)
+    index = _index(documents, LexicalConfig(k1=1.2, b=0.6))
+    _assert_scores_of_bm25s(index, documents, questions=_questions(1, 25))
+
+
+def test_the_fast_engine_scores_headings_as_bm25s_would_if_they_were_repeated() -> None:
+    documents = _fielded(5, documents=200, vocabulary=400)
+    index = LexicalIndex.build(documents, LexicalConfig(k1=1.2, b=0.6, heading_weight=3, expansion_weight=1))
+    repeated = [[*d.heading, *d.heading, *d.heading, *d.body, *d.expansion] for d in documents]
+    _assert_scores_of_bm25s(index, repeated, questions=_questions(5, 25))
+
+
+def _assert_scores_of_bm25s(index: LexicalIndex, documents: Corpus, *, questions: Corpus) -> None:
     library = bm25s.BM25(k1=1.2, b=0.6, method="lucene", dtype="float64")
     library.index(documents, show_progress=False)
-    index = LexicalIndex.build(documents, LexicalConfig(k1=1.2, b=0.6))
-    for terms in _questions(1, 25):
+    for terms in questions:
         known = [term for term in terms if term in library.vocab_dict]
-        expected = library.get_scores(known) if known else np.zeros(200)
+        expected = library.get_scores(known) if known else np.zeros(len(documents))
         np.testing.assert_allclose(index.scores(terms), expected, rtol=1e-6)
 
 
 def test_scores_are_those_of_plain_rank_bm25_up_to_each_terms_idf() -> None:
-    documents = _corpus(2, documents=80, vocabulary=100)
-    filled = [document or ["\0"] for document in documents]
-    library = rank_bm25.BM25Okapi(filled, k1=1.5, b=0.75)
-    index = LexicalIndex.build(filled, LexicalConfig())
+    filled = [document or ["\0"] for document in _corpus(2, documents=80, vocabulary=100)]
+    _assert_scores_of_rank_bm25(_index(filled, LexicalConfig()), filled)
+
+
+def test_weighted_scores_are_those_of_plain_rank_bm25_over_repeated_fields_up_to_each_terms_idf() -> None:
+    documents = [LexicalDocument(d.heading, d.body or ["\0"], d.expansion) for d in _fielded(6, 80, 100)]
+    index = LexicalIndex.build(documents, LexicalConfig(heading_weight=2, expansion_weight=4))
+    _assert_scores_of_rank_bm25(index, [[*[*d.heading] * 2, *d.body, *[*d.expansion] * 4] for d in documents])
+
+
+def _assert_scores_of_rank_bm25(index: LexicalIndex, documents: Corpus) -> None:
+    library = rank_bm25.BM25Okapi(documents, k1=1.5, b=0.75)
     compared = 0
     for term in ("1", "2", "5", "40"):
         ours, theirs = index.scores([term]), library.get_scores([term])

@@ -252,12 +252,11 @@ def changed(section: str, **settings_: object) -> tuple[IndexConfig, IngestConfi
     ("config", "ingest"),
     [
         changed("dense", factory="HNSW32"),
-        changed("lexical", heading_repeat=2),
         changed("late", full_precision_tokens=0),
         changed("late", enabled=False),
         changed("chunker", min_tokens=3),
     ],
-    ids=["dense", "lexical", "late", "without late", "chunker"],
+    ids=["dense", "late", "without late", "chunker"],
 )
 def test_other_settings_build_the_index_anew_without_encoding(
     project: Project, config: IndexConfig, ingest: IngestConfig
@@ -275,7 +274,7 @@ def test_other_settings_build_the_index_anew_without_encoding(
 
 def test_settings_of_the_search_alone_publish_nothing(project: Project) -> None:
     project.index()
-    config, _ = changed("lexical", k1=1.2)
+    config, _ = changed("lexical", k1=1.2, heading_weight=2.0)
     assert index_notes([project.notes], project.data, config, INGEST, encoder=project.encoder).snapshot == "000001"
 
 

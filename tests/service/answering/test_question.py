@@ -8,6 +8,7 @@ import pytest
 
 from index.config import LexicalConfig
 from index.lexical import LexicalIndex
+from index.postings import LexicalDocument
 from index.tokenizer import Tokenizer
 from service.answering.drafting import Drafts
 from service.answering.exchange import Turn
@@ -22,7 +23,7 @@ NOTES = [
     "Dropout silences neurons. Layer normalization comes before attention in the encoder.",
 ]
 TOKENIZER = Tokenizer()
-LEXICAL = LexicalIndex.build([TOKENIZER.terms(note) for note in NOTES], LexicalConfig())
+LEXICAL = LexicalIndex.build([LexicalDocument(body=TOKENIZER.terms(note)) for note in NOTES], LexicalConfig())
 FIRST = Turn("user", "BM25 里的 k1 控制什么？")
 REPLY = Turn("assistant", "k1 控制词频的饱和。")
 
