@@ -20,6 +20,7 @@ from index import durable
 from index.dense import DenseIndex
 from index.errors import DataFolderForeign, IndexLocked, StorageFailed
 from index.file_lock import FileLock
+from index.glossary import NO_GLOSSARY, Glossary
 from index.late import LateIndex
 from index.lexical import LexicalIndex
 from index.schema import Chunk
@@ -59,6 +60,7 @@ class SnapshotContent:
     notes: Mapping[str, NoteRecord]
     counts: Mapping[str, int]
     build: Mapping[str, Any]
+    glossary: Glossary = NO_GLOSSARY
 
 
 @contextlib.contextmanager
@@ -128,6 +130,7 @@ def _write(building: Path, name: str, content: SnapshotContent) -> Manifest:
         write_chunks(building / CHUNKS, content.chunks)
         content.dense.save(building)
         content.lexical.save(building)
+        content.glossary.save(building)
         if content.late is not None:
             content.late.save(building)
     files = {}

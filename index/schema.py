@@ -70,13 +70,16 @@ class Hit:
     """A chunk with its score; ``signals`` maps a stage's name (lexical, dense, late, …) to its opinion.
 
     ``span`` are the neighbouring chunks that are returned with it, itself included, in the order of the note; empty
-    where the chunk stands alone.
+    where the chunk stands alone. ``alike`` are chunks that stood lower and say the same, ``matches`` the lines of
+    ``text`` that hold the question's words, where these were asked for.
     """
 
     chunk: Chunk
     score: float
     signals: Mapping[str, Signal] = field(default_factory=dict)
     span: tuple[Chunk, ...] = ()
+    alike: tuple[Chunk, ...] = ()
+    matches: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:

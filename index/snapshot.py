@@ -22,12 +22,13 @@ from typing import Any
 from index.config import IndexConfig
 from index.dense import DenseIndex
 from index.errors import AsknotesError, DataFolderForeign, IndexCorrupt, IndexIncompatible, IndexMissing
+from index.glossary import NO_GLOSSARY, Glossary
 from index.late import LateIndex
 from index.lexical import LexicalIndex
 from index.schema import Chunk, Place
 from index.shared_hold import SharedHold
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"
 CHUNKS = "chunks.jsonl"
 CURRENT = "CURRENT"
@@ -122,6 +123,7 @@ class Snapshot:
     late: LateIndex | None
     rows_by_id: Mapping[str, int]
     hold: SharedHold
+    glossary: Glossary = NO_GLOSSARY
 
     @property
     def name(self) -> str:
@@ -282,6 +284,7 @@ def _load(folder: Path, manifest: Manifest, config: IndexConfig, hold: SharedHol
         late=LateIndex.load(folder, config.late) if (folder / "late.json").exists() else None,
         rows_by_id={chunk.id: row for row, chunk in enumerate(chunks)},
         hold=hold,
+        glossary=Glossary.load(folder),
     )
 
 

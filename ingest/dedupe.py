@@ -52,6 +52,12 @@ def fold_duplicates(chunks: Sequence[Chunk], config: DuplicateConfig) -> list[Ch
     return sorted(result, key=_reading_order)
 
 
+def are_duplicates(first: Chunk, second: Chunk, config: DuplicateConfig) -> bool:
+    """Whether two chunks would be folded into one."""
+    one, other = sorted((_Text.of(first, config.shingle), _Text.of(second, config.shingle)), key=_preference)
+    return _same(one, other, config)
+
+
 @dataclass(frozen=True, slots=True)
 class _Text:
     """A chunk with what is compared of it: letters and digits, character shingles, and what must not differ."""

@@ -28,6 +28,7 @@ from ingest.chunker import CHUNKER_VERSION, chunk_note
 from ingest.clean import CLEAN_VERSION, clean_note
 from ingest.config import IngestConfig
 from ingest.dedupe import fold_duplicates
+from ingest.glossary import GLOSSARY_MINING_VERSION, mine_glossary
 from ingest.reader import ReadResult, SkippedFile, read_notes
 
 _log = logging.getLogger(__name__)
@@ -126,6 +127,7 @@ def index_notes(
                 dense=parts.dense,
                 lexical=parts.lexical,
                 late=parts.late,
+                glossary=mine_glossary(chunked.chunks),
                 fingerprints=fingerprints,
                 sources=tuple(str(path) for path in sources),
                 notes={
@@ -147,7 +149,7 @@ def index_notes(
 def ingest_fingerprints(ingest: IngestConfig) -> dict[str, str]:
     """Fingerprint of everything that decides how notes become chunks."""
     settings: dict[str, object] = {
-        "versions": [CLEAN_VERSION, CHUNKER_VERSION],
+        "versions": [CLEAN_VERSION, CHUNKER_VERSION, GLOSSARY_MINING_VERSION],
         "chunker": ingest.chunker.model_dump(),
         "duplicates": ingest.duplicates.model_dump(),
     }

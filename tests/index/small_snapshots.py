@@ -11,7 +11,7 @@ from index.dense import DenseIndex
 from index.fingerprints import index_fingerprints
 from index.late import LateIndex, TokenVectors
 from index.lexical import LexicalIndex
-from index.passages import embedded_text, lexical_terms
+from index.passages import embedded_text, lexical_document
 from index.publishing import SnapshotContent, publish, writing
 from index.schema import Chunk, Place, chunk_id
 from index.snapshot import NoteRecord, Snapshot
@@ -46,7 +46,7 @@ def content(*texts: str, fingerprints: dict[str, str] | None = None) -> Snapshot
     return SnapshotContent(
         chunks=chunks,
         dense=DenseIndex.build(vectors, CONFIG.dense),
-        lexical=LexicalIndex.build([lexical_terms(c, tokenizer, heading_repeat=1) for c in chunks], CONFIG.lexical),
+        lexical=LexicalIndex.build([lexical_document(each, tokenizer) for each in chunks], CONFIG.lexical),
         late=LateIndex.build([TokenVectors(e.token_vectors, e.token_ids) for e in encodings], CONFIG.late),
         fingerprints=fingerprints or index_fingerprints(CONFIG, encoder, tokenizer),
         sources=("/my notes/ai", "/other"),

@@ -33,6 +33,7 @@ from tests.toys import ToyEncoder
 FILES = [
     "chunks.jsonl",
     "dense.faiss",
+    "glossary.json",
     "late.json",
     "late_codes.npy",
     "late_means.npy",
@@ -196,8 +197,8 @@ def test_a_snapshot_under_another_name_is_refused(data: Path) -> None:
 
 
 def test_another_schema_is_incompatible_not_damaged(data: Path) -> None:
-    edited(data, lambda body: body.update(schema_version=2), sign=True)
-    with pytest.raises(IndexIncompatible, match="schema 2") as refusal:
+    edited(data, lambda body: body.update(schema_version=3), sign=True)
+    with pytest.raises(IndexIncompatible, match="schema 3") as refusal:
         open_current(data, CONFIG)
     assert "asknotes index" in refusal.value.hint
 
@@ -233,7 +234,6 @@ def test_every_fingerprint_must_be_the_configured_one(data: Path) -> None:
         ("dense", "factory", "HNSW32", "dense index"),
         ("dense", "seed", 5, "dense index"),
         ("dense", "ef_construction", 99, "dense index"),
-        ("lexical", "heading_repeat", 3, "lexical index"),
         ("late", "enabled", False, "late index"),
         ("late", "full_precision_tokens", 1, "late index"),
         ("late", "centre", False, "late index"),
@@ -241,6 +241,8 @@ def test_every_fingerprint_must_be_the_configured_one(data: Path) -> None:
         ("dense", "nprobe", 99, None),
         ("lexical", "engine", "rank-bm25", None),
         ("lexical", "k1", 1.2, None),
+        ("lexical", "heading_weight", 3.0, None),
+        ("lexical", "expansion_weight", 1.0, None),
         ("late", "exhaustive_tokens", 1, None),
         ("late", "idf_power", 1.0, None),
     ],
