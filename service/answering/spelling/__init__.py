@@ -1,0 +1,1 @@
+"""Misspelt words of a question, repaired by what the notes say."""
