@@ -18,6 +18,9 @@ class EvalCommands(LazyGroup):
         "ann": LazyCommand("eval.commands.ann", "Measure approximate vector search against exact search."),
         "bench": LazyCommand("eval.commands.bench", "Measure speed and memory on generated chunks."),
         "sweep": LazyCommand("eval.commands.sweep", "Try a grid of settings and show what is worth its cost."),
+        "calibrate": LazyCommand(
+            "eval.commands.calibrate", "Fit what a reranker's score means as a probability, and measure it."
+        ),
         "make-gold": LazyCommand("eval.commands.make_gold", "Draft gold questions over the notes, for you to edit."),
     }
 

@@ -27,11 +27,11 @@ from index.snapshot import Manifest, Snapshot, current_name, open_snapshot, veri
 from index.tokenizer import Tokenizer
 from ingest.pipeline import index_notes, ingest_fingerprints
 from ingest.reader import read_notes
-from service.answering.answer import Tools
 from service.answering.drafting import Drafts
 from service.answering.generator import LanguageModel
 from service.answering.hyde import is_wanted
-from service.answering.rerank import LANGUAGE_MODEL, LATE, NO_RERANKER, Reranker, reranker_of
+from service.answering.rerank import LANGUAGE_MODEL_RERANKERS, WITHOUT_MODEL, Reranker, calibration_of, reranker_of
+from service.answering.tools import Tools
 from service.settings import Settings
 
 _FOLDER = "eval"
@@ -163,7 +163,7 @@ class Indexes:
         sections = [section.model_dump_json() for section in (settings.index, settings.answering)]
         wants_model = is_wanted(hyde, settings.answering)
         key = digest({"settings": sections, "fingerprints": fingerprints, "model": wants_model})
-        if settings.answering.reranker not in {NO_RERANKER, LATE, LANGUAGE_MODEL}:
+        if settings.answering.reranker not in WITHOUT_MODEL | LANGUAGE_MODEL_RERANKERS:
             self._reranker(settings, settings.answering.reranker)  # a missing one is said before any work
         if key not in self._prepared:
             opened = self._source.open(
@@ -183,6 +183,7 @@ class Indexes:
                 answering=settings.answering,
                 drafts=self._drafts,
                 reranker=functools.partial(self._reranker, settings),
+                calibration=calibration_of(settings.answering),
             )
             self._prepared[key] = PreparedIndex(tools, encoder, opened)
         return self._prepared[key]
@@ -195,7 +196,7 @@ class Indexes:
 
     def _reranker(self, settings: Settings, name: str) -> Reranker:
         if name not in self._rerankers:
-            model = self._language_model(settings) if name == LANGUAGE_MODEL else None
+            model = self._language_model(settings) if name in LANGUAGE_MODEL_RERANKERS else None
             self._rerankers[name] = reranker_of(settings, name, model)
         return self._rerankers[name]
 

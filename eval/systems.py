@@ -28,7 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from index.errors import AsknotesError, ConfigInvalid
 from service.answering.exchange import SearchMode, SearchRequest
-from service.answering.rerank import LANGUAGE_MODEL, LATE, NO_RERANKER
+from service.answering.rerank import LANGUAGE_MODEL_RERANKERS, WITHOUT_MODEL
 from service.settings import Settings
 
 
@@ -55,7 +55,7 @@ class System:
     def applied_to(self, base: Settings) -> Settings:
         """Return the settings of this system; raises SystemsInvalid naming the key that does not fit."""
         values = base.model_dump()
-        if self.rerank not in {None, NO_RERANKER, LATE, LANGUAGE_MODEL}:
+        if self.rerank not in {None} | WITHOUT_MODEL | LANGUAGE_MODEL_RERANKERS:
             _set(values, "answering.reranker", self.rerank, self.name)  # a model is named in the settings
         for key, value in self.settings.items():
             _set(values, key, value, self.name)
@@ -88,6 +88,7 @@ BUILT_IN: Mapping[str, System] = {
         System("hybrid+late", rerank="late", settings=_LATE),
         System("hybrid+late+hyde", rerank="late", hyde=True, settings=_LATE),
         System("hybrid+late+lm", rerank="lm", settings=_LATE),
+        System("hybrid+late+lm-likelihood", rerank="lm-likelihood", settings=_LATE),
         System("late", rerank="late", settings={**_LATE, "index.late.lexical_weight": 0.0}),
     )
 }

@@ -5,21 +5,17 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 from typing import Literal
 
-from index.config import IndexConfig
-from index.encoder import TextEncoder
 from index.errors import GenerationFailed, WeightsMissing
 from index.schema import Hit
-from index.snapshot import Snapshot
-from index.tokenizer import Tokenizer
 from service.answering.answerability import answerable_probability
+from service.answering.clock import Clock
 from service.answering.composing import CitedSentence, compose, without_list_mark
-from service.answering.config import NO_MODEL, AnsweringConfig
+from service.answering.config import NO_MODEL
 from service.answering.context import Sentence, choose_sentences, question_coverage, score_sentences
-from service.answering.drafting import Drafts
 from service.answering.exchange import (
     Answer,
     AnswerEvent,
@@ -29,22 +25,15 @@ from service.answering.exchange import (
     SearchRequest,
     SearchResult,
 )
-from service.answering.generator import LanguageModel
-from service.answering.hyde import accepted, is_wanted, write_hypothesis
+from service.answering.matching import matching_lines
 from service.answering.prompts import abstention
+from service.answering.query import Query
 from service.answering.question import Condensed, as_asked, condense, rewrite
-from service.answering.rerank import LATE, NO_RERANKER, Reranker
-from service.answering.retriever import (
-    HYDE,
-    RERANK,
-    CandidateReading,
-    Query,
-    Timings,
-    choose_reranker,
-    milliseconds_since,
-    retrieve,
-    understand,
-)
+from service.answering.rerank import LATE, NO_RERANKER
+from service.answering.retriever import PROBABILITY, RERANK, CandidateReading, Retrieved, choose_reranker, retrieve
+from service.answering.timings import Timings, milliseconds_since
+from service.answering.tools import Tools
+from service.answering.understanding import explained, understand_question
 from service.answering.writing import WRITING, Checker, write_checked
 
 CONDENSE = "condense"
@@ -54,51 +43,16 @@ _COVERAGE_RELIEF = 0.05  # of coverage that a shorter, written answer may lack
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What one question is answered with; the snapshot stays the same from its first step to its last."""
-
-    snapshot: Snapshot
-    encoder: TextEncoder
-    tokenizer: Tokenizer
-    language_model: LanguageModel | None
-    index: IndexConfig
-    answering: AnsweringConfig
-    drafts: Drafts = field(default_factory=Drafts)
-    reranker: Callable[[str], Reranker] | None = None
-    """Opens the model that reranks, by name; None where only what needs no model is asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Clock:
-    """When a question has to be done with, by the monotonic clock, and whether somebody still waits for it."""
-
-    end: float
-    cancelled: threading.Event | None
-
-    @property
-    def seconds_left(self) -> float:
-        return self.end - time.monotonic()
-
-    def is_over(self) -> bool:
-        return self.seconds_left <= 0 or (self.cancelled is not None and self.cancelled.is_set())
-
-    def before(self, seconds: float, *, reserved: float) -> Callable[[], bool]:
-        """Whether a step that may take so long from now on is over; it leaves ``reserved`` seconds to the others."""
-        end = min(time.monotonic() + seconds, self.end - reserved)
-        return lambda: time.monotonic() >= end or self.is_over()
-
-
 def search(request: SearchRequest, tools: Tools) -> SearchResult:
     """Find chunks for one question."""
-    clock = _Clock(time.monotonic() + tools.answering.deadline_s, None)
+    clock = Clock.of(tools.answering.deadline_s)
     timings = Timings()
     with timings.measure("total"):
         top_k = request.top_k or tools.answering.top_k
         reranker = choose_reranker(request.rerank, request.mode, tools.snapshot, tools.answering)
-        query, skipped = _understood(as_asked(request.question), request, tools, clock, timings)
-        hits, unread = _retrieve(
-            query,
+        understood = understand_question(as_asked(request.question), request, tools, clock, timings)
+        found, unread = _retrieve(
+            understood.query,
             request,
             reranker,
             tools,
@@ -107,11 +61,13 @@ def search(request: SearchRequest, tools: Tools) -> SearchResult:
             top_k=top_k,
             span_chars=tools.answering.span_chars,
         )
+        hits = _with_matches(found.hits, understood.query, tools) if request.explain else tuple(found.hits)
     return SearchResult(
-        hits=tuple(hits),
+        hits=hits,
         snapshot=tools.snapshot.name,
         timings=timings.stages,
-        stages_skipped=(*skipped, *unread),
+        stages_skipped=(*understood.skipped, *unread),
+        explanation=explained(understood, found, tools.snapshot) if request.explain else None,
     )
 
 
@@ -119,25 +75,30 @@ def answer_stream(
     request: AskRequest, tools: Tools, *, cancelled: threading.Event | None = None
 ) -> Iterator[AnswerStreamEvent]:
     """Answer one question as it happens: what was found, the draft as it is written, and the checked answer."""
-    clock = _Clock(time.monotonic() + (request.deadline_s or tools.answering.deadline_s), cancelled)
+    clock = Clock.of(request.deadline_s or tools.answering.deadline_s, cancelled)
     timings = Timings()
     started = time.perf_counter()
     top_k = request.top_k or tools.answering.top_k
     reranker = choose_reranker(request.rerank, "hybrid", tools.snapshot, tools.answering)
     asked, not_rewritten = _condensed(request, tools, clock, timings)
-    wanted = SearchRequest(asked.text, filter=request.filter, hyde=request.hyde, rerank=request.rerank)
-    query, not_done = _understood(asked, wanted, tools, clock, timings)
+    wanted = SearchRequest(
+        asked.text, filter=request.filter, hyde=request.hyde, rerank=request.rerank, stages=request.stages
+    )
+    understood = understand_question(asked, wanted, tools, clock, timings)
+    query = understood.query
     depth = max(top_k, tools.answering.passages)
-    hits, unread = _retrieve(query, wanted, reranker, tools, clock, timings=timings, top_k=depth)
-    skipped = (*not_rewritten, *not_done, *unread)
-    found = SearchResult(tuple(hits[:top_k]), tools.snapshot.name, dict(timings.stages), skipped)
+    retrieved, unread = _retrieve(query, wanted, reranker, tools, clock, timings=timings, top_k=depth)
+    skipped = (*not_rewritten, *understood.skipped, *unread)
+    found = SearchResult(tuple(retrieved.hits[:top_k]), tools.snapshot.name, dict(timings.stages), skipped)
     yield RetrievalEvent(found)
 
     with timings.measure("context"):
         read = found.hits[: tools.answering.passages]  # nothing is cited that the reply does not show
         sentences = score_sentences(query, read, tools.snapshot, tools.encoder)
         probability = answerable_probability(query, read, tools.snapshot, tools.encoder, tools.tokenizer)
-    if not sentences or probability < tools.answering.min_answerable:
+    likeliest = max((hit.signals[PROBABILITY].score for hit in read if PROBABILITY in hit.signals), default=1.0)
+    unlikely = likeliest < tools.answering.min_passage_probability
+    if not sentences or unlikely or probability < tools.answering.min_answerable:
         yield AnswerEvent(_abstained(query, found, timings, started))
         return
 
@@ -151,7 +112,12 @@ def answer_stream(
     yield AnswerEvent(_answer(cited, "extract", found, timings, started))
 
 
-def _condensed(request: AskRequest, tools: Tools, clock: _Clock, timings: Timings) -> tuple[Condensed, tuple[str, ...]]:
+def _with_matches(hits: Sequence[Hit], query: Query, tools: Tools) -> tuple[Hit, ...]:
+    lexical, tokenizer = tools.snapshot.lexical, tools.tokenizer
+    return tuple(replace(hit, matches=matching_lines(hit.text, query, lexical, tokenizer)) for hit in hits)
+
+
+def _condensed(request: AskRequest, tools: Tools, clock: Clock, timings: Timings) -> tuple[Condensed, tuple[str, ...]]:
     """The question with its history in it, and what was skipped."""
     if not request.history:
         return as_asked(request.question), ()
@@ -174,46 +140,24 @@ def _condensed(request: AskRequest, tools: Tools, clock: _Clock, timings: Timing
         return (asked, (REWRITING,)) if rewritten is None else (rewritten, ())
 
 
-def _understood(
-    asked: Condensed, request: SearchRequest, tools: Tools, clock: _Clock, timings: Timings
-) -> tuple[Query, tuple[str, ...]]:
-    """The question as the index sees it, with a hypothetical answer where one is asked for, and what was skipped.
-
-    A hypothetical answer that is not fit to be searched with is not skipped: the stage was done.
-    """
-    with timings.measure("question"):
-        query = understand(asked.text, tools.encoder, tools.tokenizer, asked.language)
-    model, answering = tools.language_model, tools.answering
-    if not is_wanted(request.hyde, answering):
-        return query, ()
-    if model is None or request.mode == "lexical":  # it is searched with as a vector only
-        return query, (HYDE,)
-    with timings.measure(HYDE):
-        stop = clock.before(answering.hyde_deadline_s, reserved=answering.min_writing_s)
-        text = write_hypothesis(query, model, tools.drafts, stop=stop)
-        if text is None:
-            return query, (HYDE,)
-        return replace(query, hypothesis=accepted(text, query, tools.encoder, tools.tokenizer, answering)), ()
-
-
 def _retrieve(
     query: Query,
     request: SearchRequest,
     reranker: str,
     tools: Tools,
-    clock: _Clock,
+    clock: Clock,
     *,
     timings: Timings,
     top_k: int,
     span_chars: int = 0,
-) -> tuple[list[Hit], tuple[str, ...]]:
+) -> tuple[Retrieved, tuple[str, ...]]:
     """What is found, and what was skipped.
 
     A model that fails while it reads leaves the order that was there before it, one that ran out of time what it had
     not read; both are said. One that cannot be opened is an error: it was asked for by name.
     """
 
-    def found(reading: CandidateReading | None) -> list[Hit]:
+    def found(reading: CandidateReading | None) -> Retrieved:
         return retrieve(
             query,
             tools.snapshot,
@@ -225,29 +169,32 @@ def _retrieve(
             timings=timings,
             span_chars=span_chars,
             reading=reading,
+            fold_similarity=tools.answering.fold_similarity,
         )
 
     if reranker in {NO_RERANKER, LATE}:
         return found(None), ()
     reading = _reading(reranker, tools, clock)
     try:
-        hits = found(reading)
+        retrieved = found(reading)
     except GenerationFailed as error:
         _log.exception("%s %s", error.message, error.hint)
         return found(None), (RERANK,)
-    return hits, (() if reading.complete else (RERANK,))
+    return retrieved, (() if reading.complete else (RERANK,))
 
 
-def _reading(reranker: str, tools: Tools, clock: _Clock) -> CandidateReading:
+def _reading(reranker: str, tools: Tools, clock: Clock) -> CandidateReading:
     if tools.reranker is None:
         raise WeightsMissing(f"The reranker {reranker!r} is not open.", hint="Name it with answering.reranker.")
     answering = tools.answering
     stop = clock.before(answering.rerank_deadline_s, reserved=answering.min_writing_s)
-    return CandidateReading(tools.reranker(reranker), answering.rerank_candidates, stop)
+    known = tools.calibration if tools.calibration and tools.calibration.reranker == reranker else None
+    candidates = known.candidates if known else answering.rerank_candidates
+    return CandidateReading(tools.reranker(reranker), candidates, stop, known)
 
 
 def _written(
-    query: Query, sentences: Sequence[Sentence], tools: Tools, clock: _Clock, timings: Timings
+    query: Query, sentences: Sequence[Sentence], tools: Tools, clock: Clock, timings: Timings
 ) -> Generator[AnswerStreamEvent, None, tuple[list[CitedSentence], tuple[str, ...]]]:
     """The model's checked sentences, none if it was not asked or not believed, and what was skipped."""
     model, answering = tools.language_model, tools.answering

@@ -16,7 +16,7 @@ from index.schema import Chunk, Hit
 from index.snapshot import Snapshot
 from index.tokenizer import Tokenizer
 from service.answering.context import token_similarity
-from service.answering.retriever import Query
+from service.answering.query import Query
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-_.][A-Za-z0-9]+)*|\d+(?:\.\d+)?")
 _WEAKEST_SHARE = 0.2  # of a question's token weight

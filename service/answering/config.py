@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from index.config import Section
 
 NO_MODEL = "none"
+LANGUAGE_MODEL_RERANKERS = frozenset({"lm", "lm-likelihood"})
+"""Rerankers that ask the language model; service/answering/rerank.py opens them."""
 
 
 class AnsweringConfig(Section):
@@ -64,8 +67,22 @@ class AnsweringConfig(Section):
         default="late",
         min_length=1,
         description="What gives a hybrid search its last order: `late` (late interaction), `none`, `lm` (the language "
-        "model's yes or no; measured no better than chance for the default one), or a cross-encoder: a local folder or "
-        "a hub name such as `BAAI/bge-reranker-v2-m3`, which then orders what late interaction puts first.",
+        "model's yes or no; measured no better than chance for the default one), `lm-likelihood` (how likely "
+        "the language model finds the question after a passage), or a model that orders what late interaction puts "
+        "first, a local folder or a hub name: a cross-encoder such as `BAAI/bge-reranker-v2-m3`, a ColBERT checkpoint "
+        "such as `colbert-ir/colbertv2.0`.",
+    )
+    rerank_calibration: Path | None = Field(
+        default=None,
+        description="File that `asknotes eval calibrate` made for this reranker: hits then say how likely they are to "
+        "answer, and the reranker's order is fused with the one before it.",
+    )
+    min_passage_probability: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=1.0,
+        description="With a calibration: where no passage is as likely to answer as this, the answer is that the notes "
+        "do not say.",
     )
     rerank_candidates: int = Field(
         default=20, ge=1, le=200, description="Passages that a cross-encoder or the language model reads."
@@ -76,6 +93,43 @@ class AnsweringConfig(Section):
     rerank_batch_size: int = Field(default=16, ge=1, le=1024, description="Passages a cross-encoder reads at once.")
     rerank_deadline_s: float = Field(
         default=10.0, gt=0, le=600, description="Time for reading candidates; what is left keeps its place, seconds."
+    )
+    fold_similarity: float = Field(
+        default=1.0,
+        ge=0.3,
+        le=1.0,
+        description="Hits whose texts are as alike as this (Jaccard similarity of their shingles, with the same "
+        "numbers, names and negations) become one; 1: none, since duplicates are folded at indexing anyway.",
+    )
+    spelling: bool = Field(default=True, description="Repair words that the notes spell otherwise.")
+    parts: bool = Field(
+        default=True,
+        description="Search a question that asks several things part by part too, and keep each part's best passage.",
+    )
+    glossary: bool = Field(
+        default=True,
+        description="Where a question asks for a name only, search for what the notes call it elsewhere too.",
+    )
+    glossary_weight: float = Field(default=0.25, gt=0, le=10.0, description="Its weight beside the question.")
+    keywords: bool = Field(default=False, description="Search with the question's rarest terms too.")
+    keywords_weight: float = Field(default=0.5, gt=0, le=10.0, description="Their weight beside the question.")
+    rewording: bool = Field(
+        default=False, description="Search with the question in other words too, written by the language model."
+    )
+    rewordings: int = Field(default=2, ge=1, le=8, description="In how many other ways it is asked.")
+    rewording_weight: float = Field(
+        default=0.25, gt=0, le=10.0, description="Weight of each other way beside the question."
+    )
+    translation: bool = Field(
+        default=False,
+        description="Search with the language model's translation of the question too, where it is in another language "
+        "than most notes.",
+    )
+    translation_weight: float = Field(
+        default=0.5, gt=0, le=10.0, description="Weight of the translation beside the question."
+    )
+    rewording_deadline_s: float = Field(
+        default=10.0, gt=0, le=600, description="Time for writing other ways, and for a translation, seconds."
     )
     hyde: bool = Field(
         default=False,
@@ -115,3 +169,12 @@ class AnsweringConfig(Section):
         le=600,
         description="With less time left than this, the model is not asked and the notes' own sentences answer.",
     )
+
+    @model_validator(mode="after")
+    def _has_the_model_that_reranks(self) -> Self:
+        if self.reranker in LANGUAGE_MODEL_RERANKERS and self.model == NO_MODEL:
+            raise ValueError(
+                f"the reranker `{self.reranker}` asks the language model, and answering.model is `none`: name a model, "
+                "or rerank with `late`"
+            )
+        return self

@@ -17,7 +17,7 @@ from index.passages import embedded_text
 from index.schema import Chunk, Hit
 from index.snapshot import Snapshot
 from ingest.sentences import split_sentences
-from service.answering.retriever import Query
+from service.answering.query import Query
 
 # Chosen by key-fact recall against length on the sample notes and the development questions (docs/benchmarks.md).
 _HIT_SHARE = 0.5  # of a sentence's score is its chunk's: a good sentence of a good chunk beats one of a poor chunk

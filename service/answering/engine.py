@@ -14,7 +14,7 @@ from index.fingerprints import index_fingerprints
 from index.snapshot import Snapshot, current_name, open_current
 from index.tokenizer import Tokenizer
 from ingest.pipeline import ingest_fingerprints
-from service.answering.answer import Tools, answer_stream, search
+from service.answering.answer import answer_stream, search
 from service.answering.config import NO_MODEL
 from service.answering.drafting import Drafts
 from service.answering.exchange import (
@@ -27,7 +27,9 @@ from service.answering.exchange import (
 )
 from service.answering.generator import LanguageModel, TransformersModel
 from service.answering.hyde import is_wanted
-from service.answering.rerank import LANGUAGE_MODEL, LATE, NO_RERANKER, Reranker, reranker_of
+from service.answering.rerank import LANGUAGE_MODEL_RERANKERS, LATE, NO_RERANKER, Reranker, calibration_of, reranker_of
+from service.answering.tools import Tools
+from service.answering.understanding import vocabulary_of
 from service.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -51,6 +53,7 @@ class Engine:
         self._model_opened = False
         self._opening = threading.Lock()
         self._rerankers: dict[str, Reranker] = {}
+        self._calibration = calibration_of(settings.answering)
         self._opening_reranker = threading.Lock()
         self._current = current_name(data)
         self._snapshot, self._problem = self._open()
@@ -101,6 +104,8 @@ class Engine:
     def ready(self) -> None:
         """Load what is not loaded yet; raises the AsknotesError that keeps questions from being answered."""
         self._open_language_model()
+        if self._settings.answering.spelling:
+            vocabulary_of(self._snapshot)
         reranker = self._settings.answering.reranker
         if reranker not in {NO_RERANKER, LATE}:
             self._reranker(reranker)
@@ -118,13 +123,14 @@ class Engine:
             answering=self._settings.answering,
             drafts=self._drafts,
             reranker=self._reranker,
+            calibration=self._calibration,
         )
 
     def _reranker(self, name: str) -> Reranker:
         """The reranking model of a name, loaded when a search first needs it; raises as ``open_reranker`` does."""
         with self._opening_reranker:
             if name not in self._rerankers:
-                model = self._open_language_model() if name == LANGUAGE_MODEL else None
+                model = self._open_language_model() if name in LANGUAGE_MODEL_RERANKERS else None
                 self._rerankers[name] = reranker_of(self._settings, name, model)
             return self._rerankers[name]
 

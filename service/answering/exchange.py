@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from index.schema import Hit
+from service.answering.explanation import Explanation
 
 SearchMode = Literal["lexical", "dense", "hybrid"]
 Role = Literal["user", "assistant"]
+Stage = Literal["spelling", "parts", "glossary", "keywords", "rewording", "translation"]
+"""A stage of understanding that a request can switch on or off (understanding.py)."""
+STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,11 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class SearchRequest:
-    """One search. ``None`` means: what the settings say. ``rerank`` is a reranker's name or ``none``."""
+    """One search. ``None`` means: what the settings say. ``rerank`` is a reranker's name or ``none``.
+
+    ``stages`` switches stages of understanding on or off; one that is not named is as configured. ``explain`` has
+    the result say how it came about.
+    """
 
     question: str
     top_k: int | None = None
@@ -46,6 +54,8 @@ class SearchRequest:
     filter: ChunkFilter | None = None
     hyde: bool | None = None
     rerank: str | None = None
+    stages: Mapping[Stage, bool] = field(default_factory=dict)
+    explain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +70,7 @@ class SearchResult:
     snapshot: str
     timings: Mapping[str, float] = field(default_factory=dict)
     stages_skipped: tuple[str, ...] = ()
+    explanation: Explanation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +87,7 @@ class AskRequest:
     filter: ChunkFilter | None = None
     hyde: bool | None = None
     rerank: str | None = None
+    stages: Mapping[Stage, bool] = field(default_factory=dict)
     deadline_s: float | None = None
 
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from index.errors import ConfigInvalid, GenerationFailed
 from index.weights import ResolvedModel
 
 _TURN_POLL_S = 0.05
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +78,8 @@ class TransformersModel:
         self._prefixes: dict[str, tuple[list[int], DynamicCache]] = {}
         added: dict[str, int] = self._tokenizer.get_added_vocab()
         self._control_tokens = tuple(token for token in added if len(token) > 1 and not token.isalnum())
-        # Logits of a whole prompt are its tokens times the vocabulary; only the last token's are wanted.
-        takes = inspect.signature(self._model.forward).parameters
-        self._last_logits = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
+        # Logits of a whole prompt are its tokens times the vocabulary; only the last tokens' are wanted.
+        self._keeps_logits = "logits_to_keep" in inspect.signature(self._model.forward).parameters
         self._turn = threading.Lock()
 
     @property
@@ -128,15 +128,29 @@ class TransformersModel:
         begin with the same token, GenerationFailed where the model fails.
         """
         tokens = self._first_tokens(choices)
+        logits = self._in_turn(lambda: self._next_token_logits(prompts, stop), stop)
+        rows = [row[tokens].float().softmax(dim=-1).cpu().numpy() for row in logits]
+        return np.array(rows, dtype=np.float32).reshape(len(rows), len(tokens))
+
+    def log_likelihoods(self, prompts: Sequence[Prompt], continuation: str, *, stop: Callable[[], bool]) -> np.ndarray:
+        """(n,) float32: the mean of log P(token | prompt, tokens before it) over the continuation's tokens.
+
+        0 for a continuation without tokens. What the prompts begin with in common is read once. ``stop`` is asked
+        before every prompt; n is less than all prompts only when it was true. Raises GenerationFailed where the model
+        fails.
+        """
+        tokens = self._tokenizer(self._as_text(continuation), add_special_tokens=False)["input_ids"]
+        means = self._in_turn(lambda: self._mean_log_probabilities(prompts, tokens, stop), stop)
+        return np.array(means, dtype=np.float32)
+
+    def _in_turn(self, read: Callable[[], list[_Read]], stop: Callable[[], bool]) -> list[_Read]:
         try:
             with self._own_turn(stop) as wanted:
-                logits = self._next_token_logits(prompts, stop) if wanted else []
+                return read() if wanted else []
         except Exception as error:
             raise GenerationFailed(
                 f"The language model stopped with an error: {error}", hint="The log has the details; try another model."
             ) from error
-        rows = [row[tokens].float().softmax(dim=-1).cpu().numpy() for row in logits]
-        return np.array(rows, dtype=np.float32).reshape(len(rows), len(tokens))
 
     def _first_tokens(self, choices: Sequence[str]) -> list[int]:
         encoded = [self._tokenizer(choice, add_special_tokens=False)["input_ids"] for choice in choices]
@@ -150,18 +164,34 @@ class TransformersModel:
 
     @torch.inference_mode()
     def _next_token_logits(self, prompts: Sequence[Prompt], stop: Callable[[], bool]) -> list[torch.Tensor]:
+        return [self._forward(rest, cache)[-1] for rest, cache in self._begun(prompts, stop)]
+
+    @torch.inference_mode()
+    def _mean_log_probabilities(
+        self, prompts: Sequence[Prompt], tokens: list[int], stop: Callable[[], bool]
+    ) -> list[float]:
+        expected = torch.tensor(tokens, device=self._model.device)[:, None]
+        means = []
+        for rest, cache in self._begun(prompts, stop):
+            if not tokens:
+                means.append(0.0)
+                continue
+            logits = self._forward(rest + tokens[:-1], cache, keep=len(tokens))
+            means.append(float(logits.float().log_softmax(dim=-1).gather(1, expected).mean()))
+        return means
+
+    def _begun(self, prompts: Sequence[Prompt], stop: Callable[[], bool]) -> Iterator[tuple[list[int], DynamicCache]]:
+        """For each prompt the tokens still to be read, one at least, and the cache of those before them."""
         if not prompts:
-            return []
+            return
         ids = [self._prompt_ids(prompt) for prompt in prompts]
         # The last token is left for each prompt itself: reading it gives the logits.
         shared = _common_beginning([one[:-1] for one in ids])
         cache = self._read(prompts[0].instruction, shared)
-        logits = []
         for one in ids:
             if stop():
-                break
-            logits.append(self._forward(one[len(shared) :], copy.deepcopy(cache)))
-        return logits
+                return
+            yield one[len(shared) :], copy.deepcopy(cache)
 
     def _read(self, instruction: str, ids: list[int]) -> DynamicCache:
         """Key/value cache of ids, from that of the instruction where they begin with it."""
@@ -173,11 +203,12 @@ class TransformersModel:
             self._forward(rest, cache)
         return cache
 
-    def _forward(self, ids: list[int], cache: DynamicCache) -> torch.Tensor:
-        """(vocabulary,) logits of the token after ids; ``cache`` takes them in."""
+    def _forward(self, ids: list[int], cache: DynamicCache, *, keep: int = 1) -> torch.Tensor:
+        """(keep, vocabulary) logits of the token after each of the last ids; ``cache`` takes all of them in."""
         inputs = torch.tensor([ids], device=self._model.device)
-        last: torch.Tensor = self._model(inputs, past_key_values=cache, use_cache=True, **self._last_logits).logits
-        return last[0, -1]
+        fewer = {"logits_to_keep": keep} if self._keeps_logits else {}
+        logits: torch.Tensor = self._model(inputs, past_key_values=cache, use_cache=True, **fewer).logits
+        return logits[0, -keep:]
 
     def _write_in_turn(
         self, prompt: Prompt, streamer: TextIteratorStreamer, max_new_tokens: int, stop: Callable[[], bool]

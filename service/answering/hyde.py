@@ -8,22 +8,20 @@ a ranking of its own, with a weight of its own, so that what a small model makes
 from __future__ import annotations
 
 import itertools
-import logging
 from collections.abc import Callable
 
 from index.encoder import TextEncoder
 from index.tokenizer import Tokenizer
 from service.answering.config import AnsweringConfig
 from service.answering.drafting import Drafts
+from service.answering.explanation import Rejected
 from service.answering.generator import LanguageModel
 from service.answering.prompts import hypothesis_prompt, is_refusal
-from service.answering.retriever import Hypothesis, Query
+from service.answering.query import Hypothesis, Query
 
 MAX_TOKENS = 64
 _NGRAM = 3  # terms
 _LEAST_DISTINCT = 0.6
-
-_log = logging.getLogger(__name__)
 
 
 def is_wanted(requested: bool | None, config: AnsweringConfig) -> bool:
@@ -39,8 +37,8 @@ def write_hypothesis(query: Query, model: LanguageModel, drafts: Drafts, *, stop
 
 def accepted(
     text: str, query: Query, encoder: TextEncoder, tokenizer: Tokenizer, config: AnsweringConfig
-) -> Hypothesis | None:
-    """Return what to search with, None for a text that is not fit for it; why is logged."""
+) -> Hypothesis | Rejected:
+    """Return what to search with, or why a text is not fit for it."""
     reason = _fault(text, query, tokenizer)
     if reason is None:
         (encoding,) = encoder.encode_passages([text])
@@ -48,8 +46,7 @@ def accepted(
         if similarity >= config.hyde_min_similarity:
             return Hypothesis(text, encoding.vector, config.hyde_weight)
         reason = f"drifted, cosine {similarity:.3f}"
-    _log.info("hyde: %s", reason)
-    return None
+    return Rejected("hyde", reason, text)
 
 
 def _fault(text: str, query: Query, tokenizer: Tokenizer) -> str | None:

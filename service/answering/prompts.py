@@ -25,6 +25,8 @@ class _Texts:
     hypothesis: str
     rewriting: str
     conversation: str
+    rewording: str
+    translation: str
     roles: Mapping[Role, str]
 
 
@@ -37,6 +39,8 @@ _TEXTS = {
         hypothesis="针对问题写一小段教科书式的解答，一两句完整的话，直接说内容，不要重复问题，不要分点。",
         rewriting="把最后的追问改写成一个不看对话也能懂的完整问题，补上追问所指的东西。只写改写后的问题，不要回答它。",
         conversation="对话：\n{turns}\n\n追问：{question}\n\n完整问题：",
+        rewording="换 {number} 种说法问同一个问题：用别的词，意思不变。一行一个，只写问题，不要回答，不要编号。",
+        translation="把问题翻译成简体中文。只写译文，不要回答问题。",
         roles={"user": "用户", "assistant": "助手"},
     ),
     "zh-Hant": _Texts(
@@ -47,6 +51,8 @@ _TEXTS = {
         hypothesis="針對問題用繁體中文寫一小段教科書式的解答，一兩句完整的話，直接說內容，不要重複問題，不要分點。",
         rewriting="把最後的追問用繁體中文改寫成一個不看對話也能懂的完整問題，補上追問所指的東西。只寫改寫後的問題，不要回答它。",
         conversation="對話：\n{turns}\n\n追問：{question}\n\n完整問題：",
+        rewording="用繁體中文換 {number} 種說法問同一個問題：用別的詞，意思不變。一行一個，只寫問題，不要編號。",
+        translation="把問題翻譯成繁體中文。只寫譯文，不要回答問題。",
         roles={"user": "用戶", "assistant": "助手"},
     ),
     "en": _Texts(
@@ -67,6 +73,9 @@ _TEXTS = {
         rewriting="Rewrite the follow-up as one complete question that can be understood without the conversation: say "
         "what it refers to. Write only the rewritten question, in English, and do not answer it.",
         conversation="Conversation:\n{turns}\n\nFollow-up: {question}\n\nComplete question:",
+        rewording="Ask the same question in {number} other ways, in English: other words, same meaning. One a line, "
+        "questions only, without answers or numbers.",
+        translation="Translate the question into English. Write only the translation and do not answer the question.",
         roles={"user": "User", "assistant": "Assistant"},
     ),
 }
@@ -93,6 +102,16 @@ def rewriting_prompt(question: str, history: Sequence[Turn], language: str) -> P
     texts = _TEXTS[language]
     turns = "\n".join(f"{texts.roles[turn.role]}: {_one_line(turn.content)}" for turn in history)
     return Prompt(instruction=texts.rewriting, request=texts.conversation.format(turns=turns, question=question))
+
+
+def rewording_prompt(question: str, language: str, number: int) -> Prompt:
+    """The prompt for the same question in ``number`` other ways, one a line (multi-query)."""
+    return Prompt(instruction=_TEXTS[language].rewording.format(number=number), request=question)
+
+
+def translation_prompt(question: str, to: str) -> Prompt:
+    """The prompt for a question in another language."""
+    return Prompt(instruction=_TEXTS[to].translation, request=question)
 
 
 def _one_line(message: str) -> str:

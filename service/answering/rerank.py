@@ -14,19 +14,38 @@ import numpy as np
 
 from index import weights
 from index.errors import ConfigInvalid, WeightsMissing
-from service.answering.cross_encoder import open_cross_encoder
+from service.answering.config import LANGUAGE_MODEL_RERANKERS, AnsweringConfig
 from service.answering.generator import LanguageModel, TransformersModel
-from service.answering.language_model_reranker import ChoosingModel, LanguageModelReranker
+from service.answering.reranking.calibration import Calibration, load_calibration
+from service.answering.reranking.colbert import is_colbert, open_colbert
+from service.answering.reranking.cross_encoder import open_cross_encoder
+from service.answering.reranking.language_model import (
+    JUDGEMENT,
+    JudgementReranker,
+    LikelihoodReranker,
+    ScoringModel,
+)
+from service.answering.reranking.passage_reading import never
 from service.settings import Settings
+
+__all__ = [
+    "LANGUAGE_MODEL",
+    "LANGUAGE_MODEL_RERANKERS",
+    "LATE",
+    "NO_RERANKER",
+    "WITHOUT_MODEL",
+    "Reranker",
+    "calibration_of",
+    "never",
+    "open_reranker",
+    "reranker_of",
+]
 
 NO_RERANKER = "none"
 LATE = "late"
-LANGUAGE_MODEL = "lm"
-
-
-def never() -> bool:
-    """Nobody stops it."""
-    return False
+WITHOUT_MODEL = frozenset({NO_RERANKER, LATE})
+"""Names for which no model is opened."""
+LANGUAGE_MODEL = JUDGEMENT
 
 
 class Reranker(Protocol):
@@ -51,27 +70,41 @@ def open_reranker(
     device: str = "auto",
     batch_size: int = 16,
     max_tokens: int = 512,
-    language_model: ChoosingModel | None = None,
+    language_model: ScoringModel | None = None,
 ) -> Reranker:
-    """Open the reranker of a name: ``lm`` is the yes or no of ``language_model``, any other name a cross-encoder's.
+    """Open the reranker of a name.
 
-    ``cache`` is the folder of converted weights (index/weights.py), ``max_tokens`` the longest input of question and
-    passage together. Raises ConfigInvalid for ``late`` and ``none``, which are no models, and for a model that is no
-    cross-encoder; WeightsMissing and WeightsCorrupt where a model is not there or not whole.
+    ``lm`` is the yes or no of ``language_model``, ``lm-likelihood`` how likely it finds the question after a passage;
+    any other name is a ColBERT checkpoint where its files are those of one, else a cross-encoder.
+
+    ``cache`` is the folder of converted weights (index/weights.py), ``max_tokens`` the longest input: question and
+    passage together, for a ColBERT checkpoint each of them. Raises ConfigInvalid for ``late`` and ``none``, which are
+    no models, and for a model that cannot rerank; WeightsMissing and WeightsCorrupt where one is not there or not
+    whole.
     """
-    if name in (NO_RERANKER, LATE):
+    if name in WITHOUT_MODEL:
         raise ConfigInvalid(
             f"The reranker {name!r} is no model that could be opened.",
-            hint=f"Name a cross-encoder or `{LANGUAGE_MODEL}`; `{LATE}` and `{NO_RERANKER}` need nothing opened.",
+            hint=f"Name a cross-encoder, a ColBERT checkpoint or `{JUDGEMENT}`; `{LATE}` and `{NO_RERANKER}` need "
+            "nothing opened.",
         )
-    if name != LANGUAGE_MODEL:
-        return open_cross_encoder(name, cache=cache, device=device, batch_size=batch_size, max_tokens=max_tokens)
-    if language_model is None:
+    if name in LANGUAGE_MODEL_RERANKERS:
+        return _language_model_reranker(name, language_model, max_tokens)
+    resolved = weights.resolve(name, cache=cache)
+    if resolved.kind == "unknown" and is_colbert(resolved):
+        return open_colbert(resolved, device=device, batch_size=batch_size, max_tokens=max_tokens)
+    return open_cross_encoder(name, cache=cache, device=device, batch_size=batch_size, max_tokens=max_tokens)
+
+
+def _language_model_reranker(name: str, model: ScoringModel | None, max_tokens: int) -> Reranker:
+    if model is None:
         raise WeightsMissing(
-            f"The reranker `{LANGUAGE_MODEL}` asks the language model, and none is loaded.",
+            f"The reranker `{name}` asks the language model, and none is loaded.",
             hint="Name one with answering.model, and run `asknotes models --fetch` if it is a bundled one.",
         )
-    return LanguageModelReranker(language_model, max_tokens=max_tokens)
+    if name == JUDGEMENT:
+        return JudgementReranker(model, max_tokens=max_tokens)
+    return LikelihoodReranker(model, max_tokens=max_tokens)
 
 
 def reranker_of(settings: Settings, name: str, model: LanguageModel | None) -> Reranker:
@@ -85,3 +118,9 @@ def reranker_of(settings: Settings, name: str, model: LanguageModel | None) -> R
         max_tokens=answering.rerank_max_tokens,
         language_model=model if isinstance(model, TransformersModel) else None,
     )
+
+
+def calibration_of(answering: AnsweringConfig) -> Calibration | None:
+    """The configured reranker's calibration, None where none is configured; raises CalibrationInvalid."""
+    path = answering.rerank_calibration
+    return None if path is None else load_calibration(path.expanduser(), answering.reranker)

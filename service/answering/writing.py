@@ -21,8 +21,9 @@ from service.answering.context import Sentence
 from service.answering.exchange import TokenEvent
 from service.answering.generator import LanguageModel
 from service.answering.prompts import build_prompt, is_refusal
-from service.answering.retriever import Query, Timings, milliseconds_since
+from service.answering.query import Query
 from service.answering.support import find_support, without_marks
+from service.answering.timings import Timings, milliseconds_since
 
 WRITING = "writing"
 CHECK = "check"

@@ -19,11 +19,12 @@ from index import weights
 from index.encoder import choose_device
 from index.errors import AsknotesError, ConfigInvalid, WeightsCorrupt, WeightsMissing
 from index.weights import ResolvedModel
+from service.answering.reranking.passage_reading import finite, longest_input, never, scores_in_batches
 
 # A question may take this share of the input; the tokenizer's own truncation, longest of the two first, then never
 # reaches it, as where both are too long together the passage is the longer one.
 _QUESTION_SHARE = 0.25
-_HEADS = ("ForSequenceClassification", "ForCausalLM")
+SCORING_HEADS = ("ForSequenceClassification", "ForCausalLM")
 
 
 class CrossEncoderReranker:
@@ -36,7 +37,7 @@ class CrossEncoderReranker:
         self._model = model
         self._name = name
         self._batch_size = batch_size
-        self._max_tokens = min(max_tokens, _longest_input(model))
+        self._max_tokens = min(max_tokens, longest_input(model))
         model.max_seq_length = self._max_tokens
         # A fast tokenizer keeps truncation as state and refuses a second borrower: one lock for it and the model.
         self._lock = threading.Lock()
@@ -56,23 +57,15 @@ class CrossEncoderReranker:
         """Longest input that is read, question, passage and special tokens together."""
         return self._max_tokens
 
-    def scores(self, question: str, passages: Sequence[str], *, stop: Callable[[], bool] = lambda: False) -> np.ndarray:
+    def scores(self, question: str, passages: Sequence[str], *, stop: Callable[[], bool] = never) -> np.ndarray:
         """(n,) float32 for the first n passages, higher is better; ``stop`` is asked before every batch.
 
         An empty passage gets one less than the lowest of the others. Raises WeightsCorrupt where the model computes
         what is no number.
         """
-        written = [row for row, passage in enumerate(passages) if passage.strip()]
-        logits: list[float] = []
-        for start in range(0, len(written), self._batch_size):
-            if stop():
-                break
-            batch = [passages[row] for row in written[start : start + self._batch_size]]
-            logits.extend(self._logits(question, batch).tolist())
-        done = written[len(logits)] if len(logits) < len(written) else len(passages)
-        scores = np.full(done, min(logits, default=1.0) - 1.0, dtype=np.float32)
-        scores[written[: len(logits)]] = logits
-        return scores
+        return scores_in_batches(
+            passages, lambda batch: self._logits(question, batch), batch_size=self._batch_size, stop=stop
+        )
 
     def _logits(self, question: str, passages: Sequence[str]) -> np.ndarray:
         with self._lock:
@@ -83,12 +76,7 @@ class CrossEncoderReranker:
                 activation_fn=torch.nn.Identity(),
                 show_progress_bar=False,
             )
-        if not np.isfinite(logits).all():
-            raise WeightsCorrupt(
-                f"The reranker {self._name!r} computes scores that are no numbers.",
-                hint="Check its weights, or run it on the CPU if it overflows in half precision; `none` does without.",
-            )
-        return np.asarray(logits, dtype=np.float32)
+        return finite(logits, self._name)
 
     def _cut_question(self, question: str) -> str:
         offsets = self._model.tokenizer(
@@ -138,7 +126,7 @@ def _not_loaded(resolved: ResolvedModel, error: Exception) -> AsknotesError:
 
 def _require_score(model: CrossEncoder, name: str) -> None:
     architectures = getattr(model.config, "architectures", None) or []
-    if not any(architecture.endswith(_HEADS) for architecture in architectures):
+    if not any(architecture.endswith(SCORING_HEADS) for architecture in architectures):
         raise _no_cross_encoder(name, f"{', '.join(architectures) or 'its architecture'} has no scoring head")
     if any(isinstance(module, LogitScore) and module.true_token_id == module.false_token_id for module in model):
         raise _no_cross_encoder(name, "its vocabulary has no words for yes and no")
@@ -151,19 +139,6 @@ def _require_score(model: CrossEncoder, name: str) -> None:
 def _no_cross_encoder(name: str, reason: str) -> ConfigInvalid:
     return ConfigInvalid(
         f"The model {name!r} cannot rerank: {reason}.",
-        hint="Name a cross-encoder with one score a pair, such as `BAAI/bge-reranker-v2-m3`, or `lm` for the language "
-        "model that answers.",
+        hint="Name a cross-encoder with one score a pair, such as `BAAI/bge-reranker-v2-m3`, a ColBERT checkpoint with "
+        "its `linear.weight`, such as `colbert-ir/colbertv2.0`, or `lm` for the language model that answers.",
     )
-
-
-def _longest_input(model: CrossEncoder) -> int:
-    """What the model has positions for; a folder's tokenizer may not say, or may count positions that are padding."""
-    positions = getattr(model.config, "max_position_embeddings", None) or model.max_seq_length
-    paddings = [
-        module.position_embeddings.padding_idx
-        for module in model.modules()
-        if isinstance(getattr(module, "position_embeddings", None), torch.nn.Embedding)
-    ]
-    # RoBERTa and its kin number positions from the padding index on.
-    reserved = max((padding + 1 for padding in paddings if padding is not None), default=0)
-    return min(int(model.max_seq_length or positions), int(positions) - reserved)

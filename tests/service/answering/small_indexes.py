@@ -14,7 +14,9 @@ from index.snapshot import Manifest, Snapshot
 from index.tokenizer import Tokenizer
 from service.answering.config import AnsweringConfig
 from service.answering.exchange import ChunkFilter, SearchMode
-from service.answering.retriever import Query, Timings, choose_reranker, retrieve, understand
+from service.answering.query import Query, understand
+from service.answering.retriever import choose_reranker, retrieve
+from service.answering.timings import Timings
 from tests.toys import ToyEncoder
 
 CONFIG = IndexConfig()
@@ -80,4 +82,4 @@ def find(
         top_k=top_k,
         chunk_filter=chunk_filter,
         timings=Timings(),
-    )
+    ).hits

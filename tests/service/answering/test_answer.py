@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from index.snapshot import Snapshot
 from index.tokenizer import Tokenizer
-from service.answering.answer import Tools, answer_stream, search
+from service.answering.answer import answer_stream, search
 from service.answering.config import AnsweringConfig
 from service.answering.exchange import (
     Answer,
@@ -27,6 +27,7 @@ from service.answering.exchange import (
     Turn,
 )
 from service.answering.prompts import abstention, build_prompt
+from service.answering.tools import Tools
 from tests.service.answering.small_indexes import CONFIG, chunk, snapshot_of
 from tests.service.answering.toy_language_model import ToyLanguageModel
 from tests.toys import ToyEncoder

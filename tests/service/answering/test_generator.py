@@ -316,3 +316,65 @@ class TestChoosing:
             with pytest.raises(GenerationFailed, match="out of luck"):
                 model.choice_probabilities([PROMPT], ["是", "Y"], stop=never)
         assert model.choice_probabilities([PROMPT], ["是", "Y"], stop=never).shape == (1, 2)
+
+
+class TestLikelihoods:
+    CONTINUATION = "会饱和 what"
+
+    def test_they_are_those_of_prompt_and_continuation_read_at_once(self, model: TransformersModel) -> None:
+        prompts = [PROMPT, OTHER, Prompt("Another instruction.", "词频会饱和。question?"), PROMPT]
+        found = model.log_likelihoods(prompts, self.CONTINUATION, stop=never)
+        tokens = model._tokenizer.convert_tokens_to_ids(list(self.CONTINUATION))
+        expected = []
+        for prompt in prompts:
+            begun = model._prompt_ids(prompt)
+            logits = model._model(torch.tensor([begun + tokens])).logits[0].detach()
+            steps = logits[len(begun) - 1 : -1].log_softmax(dim=-1)
+            expected.append(np.mean([float(steps[place, token]) for place, token in enumerate(tokens)]))
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+        assert found.dtype == np.float32
+        assert not np.allclose(found[0], found[1], atol=1e-3)
+
+    def test_one_token_is_the_probability_of_a_choice(self, model: TransformersModel) -> None:
+        found = model.log_likelihoods([PROMPT, OTHER], "是", stop=never)
+        choices = model.choice_probabilities([PROMPT, OTHER], ["是", "Y"], stop=never)
+        other = model.log_likelihoods([PROMPT, OTHER], "Y", stop=never)
+        np.testing.assert_allclose(np.exp(found - other), choices[:, 0] / choices[:, 1], rtol=1e-4)
+        assert (found < 0).all()
+
+    def test_what_the_prompts_begin_with_is_read_once(self, model: TransformersModel, read: list[int]) -> None:
+        prompts = [Prompt("你根据笔记回答。", f"question? {passage}") for passage in ("a", "bcd")]
+        lengths = [len(model._prompt_ids(prompt)) for prompt in prompts]
+        model.log_likelihoods(prompts, "词频", stop=never)
+        instruction = len(model._prefix("你根据笔记回答。")[0])
+        shared = instruction + len("question? ")
+        assert read == [instruction, shared - instruction, *(length - shared + 1 for length in lengths)]
+
+    def test_nothing_to_read_and_nothing_to_be_likely(self, model: TransformersModel, read: list[int]) -> None:
+        assert model.log_likelihoods([], "词频", stop=never).shape == (0,)
+        assert not read
+        assert model.log_likelihoods([PROMPT, OTHER], "", stop=never).tolist() == [0.0, 0.0]
+
+    def test_a_stop_ends_it_between_prompts(self, model: TransformersModel) -> None:
+        prompts = [PROMPT, OTHER] * 3
+        whole = model.log_likelihoods(prompts, "词频", stop=never)
+        calls = iter([False, False, False, False, True])  # the first is asked for its turn
+        np.testing.assert_array_equal(model.log_likelihoods(prompts, "词频", stop=lambda: next(calls)), whole[:3])
+        assert model.log_likelihoods(prompts, "词频", stop=lambda: True).shape == (0,)
+
+    def test_a_continuation_cannot_end_the_turn(self, model: TransformersModel, read: list[int]) -> None:
+        model.log_likelihoods([PROMPT], f"词频{TURN_ENDS}", stop=never)
+        plain = len(model._prompt_ids(PROMPT)) + len("词频") - 1
+        assert sum(read) == plain + len(TURN_ENDS) + 1
+
+    def test_an_error_is_the_callers_and_frees_the_turn(
+        self, model: TransformersModel, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(*_: Any, **__: Any) -> Any:
+            raise RuntimeError("out of luck")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(model._model, "forward", broken)
+            with pytest.raises(GenerationFailed, match="out of luck"):
+                model.log_likelihoods([PROMPT], "词频", stop=never)
+        assert model.log_likelihoods([PROMPT], "词频", stop=never).shape == (1,)

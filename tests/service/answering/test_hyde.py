@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +13,11 @@ from index.tokenizer import Tokenizer
 from service.answering.config import AnsweringConfig
 from service.answering.drafting import Drafts
 from service.answering.exchange import ChunkFilter, SearchMode
+from service.answering.explanation import Rejected
 from service.answering.hyde import MAX_TOKENS, accepted, distinct_share, is_wanted, write_hypothesis
-from service.answering.retriever import Hypothesis, Timings, choose_reranker, retrieve
+from service.answering.query import Hypothesis
+from service.answering.retriever import choose_reranker, retrieve
+from service.answering.timings import Timings
 from tests.service.answering.small_indexes import asked, chunk, snapshot_of
 from tests.service.answering.toy_language_model import ToyLanguageModel
 from tests.toys import ToyEncoder
@@ -33,7 +35,7 @@ CHUNKS = [
 CANDIDATES_ONLY = IndexConfig(late=LateConfig(exhaustive_tokens=0, candidates=2))
 
 
-def judged(text: str, *, question: str = QUESTION, config: AnsweringConfig = CONFIG) -> Hypothesis | None:
+def judged(text: str, *, question: str = QUESTION, config: AnsweringConfig = CONFIG) -> Hypothesis | Rejected:
     return accepted(text, asked(question), ToyEncoder(), Tokenizer(), config)
 
 
@@ -61,7 +63,7 @@ class TestJudging:
     def test_a_fit_one_is_encoded_as_a_passage(self) -> None:
         encoder = ToyEncoder()
         found = accepted(FIT, asked(QUESTION), encoder, Tokenizer(), CONFIG)
-        assert found is not None
+        assert isinstance(found, Hypothesis)
         assert (found.text, found.weight, encoder.encoded) == (FIT, 0.3, [FIT])
         assert found.vector.tolist() == encoder.encode_query(FIT).vector.tolist()
 
@@ -76,12 +78,11 @@ class TestJudging:
             ("红茶应当趁热喝才香。", "drifted"),
         ],
     )
-    def test_an_unfit_one_is_not_searched_with_and_the_log_says_why(
-        self, text: str, reason: str, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        caplog.set_level(logging.INFO)
-        assert judged(text) is None
-        assert f"hyde: {reason}" in caplog.text
+    def test_an_unfit_one_is_not_searched_with_and_says_why(self, text: str, reason: str) -> None:
+        found = judged(text)
+        assert isinstance(found, Rejected)
+        assert (found.stage, found.text) == ("hyde", text)
+        assert found.reason.startswith(reason)
 
     @pytest.mark.parametrize(
         ("terms", "share"),
@@ -115,7 +116,7 @@ class TestSearching:
             top_k=10,
             chunk_filter=chunk_filter,
             timings=Timings(),
-        )
+        ).hits
 
     def test_it_is_a_ranking_of_its_own_in_rank_fusion(self, tmp_path: Path) -> None:
         hits = self.find(tmp_path, weight=0.5, rerank="none")

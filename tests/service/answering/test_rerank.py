@@ -15,13 +15,14 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 import index.weights
 from index.errors import ConfigInvalid, WeightsCorrupt, WeightsMissing
 from index.weights import ResolvedModel
-from service.answering import cross_encoder as cross_encoder_module
-from service.answering.cross_encoder import CrossEncoderReranker
 from service.answering.generator import Prompt, TransformersModel
-from service.answering.language_model_reranker import cut_to_tokens
 from service.answering.rerank import Reranker, open_reranker
+from service.answering.reranking import colbert
+from service.answering.reranking import cross_encoder as cross_encoder_module
+from service.answering.reranking.cross_encoder import CrossEncoderReranker
+from service.answering.reranking.language_model import cut_to_tokens
 from tests.index.tiny_encoder import tiny_encoder
-from tests.service.answering.tiny_cross_encoder import (
+from tests.service.answering.reranking.tiny_cross_encoder import (
     POSITIONS,
     tiny_cross_encoder,
     tiny_headless_encoder,
@@ -71,11 +72,11 @@ def after(answers: int) -> Callable[[], bool]:
     return lambda: next(calls) >= answers
 
 
-@pytest.fixture(params=["cross-encoder", "language model"])
+@pytest.fixture(params=["cross-encoder", "lm", "lm-likelihood"])
 def reranker(request: pytest.FixtureRequest, folder: Path, language_model: TransformersModel) -> Reranker:
     if request.param == "cross-encoder":
         return opened(folder, batch_size=1)
-    return open_reranker("lm", cache=folder / "nothing", max_tokens=120, language_model=language_model)
+    return open_reranker(request.param, cache=folder / "nothing", max_tokens=120, language_model=language_model)
 
 
 class TestEveryReranker:
@@ -216,16 +217,17 @@ class TestOpening:
     ) -> None:
         asked: list[dict[str, object]] = []
 
-        def unreachable(location: str, **options: object) -> None:
+        def unreachable(location: str, *_: str, **options: object) -> None:
             asked.append({"location": location, **options})
             raise OSError("We couldn't connect")
 
+        monkeypatch.setattr(colbert, "load_file_path", unreachable)
         monkeypatch.setattr(cross_encoder_module, "CrossEncoder", unreachable)
         with pytest.raises(WeightsMissing, match=r"BAAI/bge-reranker-v2-m3.*couldn't connect") as refused:
             open_reranker("BAAI/bge-reranker-v2-m3", cache=tmp_path, device="cpu")
         assert "local folder" in refused.value.hint
-        assert asked[0]["location"] == "BAAI/bge-reranker-v2-m3"
-        assert asked[0]["trust_remote_code"] is False
+        assert asked[-1]["location"] == "BAAI/bge-reranker-v2-m3"
+        assert asked[-1]["trust_remote_code"] is False
 
     def test_truncated_weights_are_corrupt(self, tmp_path: Path) -> None:
         file = tiny_cross_encoder(tmp_path) / "model.safetensors"
@@ -267,9 +269,10 @@ class TestOpening:
             open_reranker("bundled:writer", cache=tmp_path, device="cpu")
         assert "`lm`" in refused.value.hint
 
-    def test_without_a_language_model_its_judgement_cannot_be_had(self, tmp_path: Path) -> None:
-        with pytest.raises(WeightsMissing, match="none is loaded") as refused:
-            open_reranker("lm", cache=tmp_path)
+    @pytest.mark.parametrize("name", ["lm", "lm-likelihood"])
+    def test_without_a_language_model_its_opinion_cannot_be_had(self, tmp_path: Path, name: str) -> None:
+        with pytest.raises(WeightsMissing, match=f"`{name}` asks the language model, and none is loaded") as refused:
+            open_reranker(name, cache=tmp_path)
         assert "answering.model" in refused.value.hint
 
     @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
@@ -279,12 +282,13 @@ class TestOpening:
 
 
 class Judge:
-    """Remembers what it was asked; a character is a token; says yes to what holds ``held``."""
+    """Remembers what it was asked; a character is a token; likes what holds ``held``."""
 
     def __init__(self, held: str = "") -> None:
         self.held = held
         self.prompts: list[Prompt] = []
         self.choices: list[tuple[str, ...]] = []
+        self.continuations: list[str] = []
 
     def count_tokens(self, text: str) -> int:
         return len(text)
@@ -296,6 +300,11 @@ class Judge:
         self.choices.append(tuple(choices))
         yes = np.array([0.9 if self.held in prompt.request else 0.2 for prompt in prompts], dtype=np.float32)
         return np.stack([yes, 1 - yes], axis=1)
+
+    def log_likelihoods(self, prompts: Sequence[Prompt], continuation: str, *, stop: Callable[[], bool]) -> np.ndarray:
+        self.prompts.extend(prompts)
+        self.continuations.append(continuation)
+        return np.array([-1.0 if self.held in prompt.request else -4.0 for prompt in prompts], dtype=np.float32)
 
 
 class TestLanguageModel:
@@ -339,6 +348,51 @@ class TestLanguageModel:
         reranker.scores("何" * 10, ["草" * 500])
         shown = [(prompt.request.count("何"), prompt.request.count("草")) for prompt in judge.prompts]
         assert shown == [(25, 75), (10, 90)]
+
+
+class TestLikelihood:
+    def test_the_score_is_the_mean_log_probability_of_the_question_after_the_passage(
+        self, language_model: TransformersModel
+    ) -> None:
+        judge = Judge()
+        open_reranker("lm-likelihood", cache=Path(), max_tokens=512, language_model=judge).scores(QUESTION, PASSAGES)
+        expected = []
+        for prompt in judge.prompts:
+            begun = language_model._prompt_ids(prompt)
+            asked = language_model._tokenizer(QUESTION, add_special_tokens=False)["input_ids"]
+            with torch.inference_mode():
+                logits = language_model._model(torch.tensor([begun + asked])).logits[0].log_softmax(dim=-1)
+            steps = [float(logits[len(begun) + place - 1, token]) for place, token in enumerate(asked)]
+            expected.append(sum(steps) / len(steps))
+        real = open_reranker("lm-likelihood", cache=Path(), max_tokens=512, language_model=language_model)
+        np.testing.assert_allclose(real.scores(QUESTION, PASSAGES), expected, atol=1e-5)
+        assert real.name == "lm-likelihood"
+
+    @pytest.mark.parametrize(
+        ("question", "word"),
+        [("注意力是什么？", "笔记："), ("注意力機制為什麼會這樣？", "筆記："), ("What is attention?", "Passage:")],
+    )
+    def test_it_asks_in_the_language_of_the_question_which_the_prompt_does_not_hold(
+        self, question: str, word: str
+    ) -> None:
+        judge = Judge()
+        open_reranker("lm-likelihood", cache=Path(), language_model=judge).scores(question, ["a passage"])
+        assert judge.continuations == [question]
+        assert judge.prompts[0].request.startswith(word)
+        assert "a passage" in judge.prompts[0].request
+        assert question not in judge.prompts[0].instruction + judge.prompts[0].request
+
+    def test_the_likelier_question_is_the_better_passage_and_an_empty_one_the_worst(self) -> None:
+        reranker = open_reranker("lm-likelihood", cache=Path(), language_model=Judge("饱和"))
+        assert reranker.scores("词频会怎样", ["词频会饱和", "", "检索"]).tolist() == [-1.0, -5.0, -4.0]
+
+    def test_question_and_passage_share_the_room(self) -> None:
+        judge = Judge()
+        reranker = open_reranker("lm-likelihood", cache=Path(), max_tokens=100, language_model=judge)
+        reranker.scores("何" * 80, ["草" * 500])
+        reranker.scores("何" * 10, ["草" * 500])
+        assert [len(asked) for asked in judge.continuations] == [25, 10]
+        assert [prompt.request.count("草") for prompt in judge.prompts] == [75, 90]
 
 
 @pytest.mark.parametrize(("limit", "kept"), [(0, ""), (1, "a"), (3, "a b c"), (9, "a b c d")])

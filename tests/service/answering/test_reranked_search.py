@@ -13,10 +13,11 @@ from index.config import IndexConfig
 from index.errors import GenerationFailed, WeightsMissing
 from index.passages import embedded_text
 from index.tokenizer import Tokenizer
-from service.answering.answer import Tools, search
+from service.answering.answer import search
 from service.answering.config import AnsweringConfig
 from service.answering.exchange import SearchRequest, SearchResult
 from service.answering.rerank import Reranker, never
+from service.answering.tools import Tools
 from tests.service.answering.small_indexes import chunk, snapshot_of
 from tests.toys import ToyEncoder
 

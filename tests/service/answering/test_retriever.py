@@ -14,7 +14,9 @@ from index.snapshot import Snapshot
 from index.tokenizer import Tokenizer
 from service.answering.config import AnsweringConfig
 from service.answering.exchange import ChunkFilter, SearchMode
-from service.answering.retriever import Timings, allowed_rows, choose_reranker
+from service.answering.filters import allowed_rows
+from service.answering.retriever import choose_reranker
+from service.answering.timings import Timings
 from tests.service.answering.small_indexes import asked, chunk, find, snapshot_of
 
 CHUNKS = [
@@ -123,14 +125,14 @@ class TestLateInteraction:
     def test_a_reranker_that_is_not_known_is_refused_with_those_that_are(self, snapshot: Snapshot) -> None:
         with pytest.raises(ConfigInvalid, match="'colbert'") as refused:
             find("BM25", snapshot, rerank="colbert")
-        assert refused.value.hint == "Choose one of: none, late, lm."
+        assert refused.value.hint == "Choose one of: none, late, lm, lm-likelihood."
 
     def test_late_interaction_that_was_not_built_cannot_be_asked_for(self, tmp_path: Path) -> None:
         snapshot = snapshot_of(CHUNKS, tmp_path, WITHOUT_LATE)
         assert [hit.signals.keys() <= {"lexical", "dense"} for hit in find("BM25", snapshot, config=WITHOUT_LATE)]
         with pytest.raises(ConfigInvalid) as refused:
             find("BM25", snapshot, config=WITHOUT_LATE, rerank="late")
-        assert refused.value.hint == "Choose one of: none, lm."
+        assert refused.value.hint == "Choose one of: none, lm, lm-likelihood."
 
     def test_a_request_can_name_a_model_only_where_the_settings_do(self, snapshot: Snapshot) -> None:
         named = AnsweringConfig(reranker="some/cross-encoder", model="none")

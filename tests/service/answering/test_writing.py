@@ -11,7 +11,7 @@ from index.snapshot import Snapshot
 from index.tokenizer import Tokenizer
 from service.answering.composing import CitedSentence
 from service.answering.context import score_sentences
-from service.answering.retriever import Timings
+from service.answering.timings import Timings
 from service.answering.writing import Checker, write_checked
 from tests.service.answering.small_indexes import asked, chunk, find, snapshot_of
 from tests.service.answering.toy_language_model import ToyLanguageModel

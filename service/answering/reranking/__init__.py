@@ -1,0 +1,1 @@
+"""Models that read a question with a passage, and what their scores mean."""
