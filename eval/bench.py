@@ -29,8 +29,10 @@ from index.dense import FILE
 from index.progress import ProgressListener
 from index.tokenizer import Tokenizer
 from ingest.language import language_of
+from service.answering.query import Query
 from service.answering.rerank import LATE, NO_RERANKER
-from service.answering.retriever import Query, Timings, milliseconds_since, retrieve
+from service.answering.retriever import retrieve
+from service.answering.timings import Timings, milliseconds_since
 
 UNDERSTANDING = "segmenting"
 OTHER = "other"
@@ -212,7 +214,7 @@ def _raw_calls(collection: BenchCollection, config: IndexConfig) -> Samples:
 
 
 def _candidates(question: Query, collection: BenchCollection, config: IndexConfig) -> list[int]:
-    hits = retrieve(
+    found = retrieve(
         question,
         collection.snapshot,
         config,
@@ -222,7 +224,7 @@ def _candidates(question: Query, collection: BenchCollection, config: IndexConfi
         chunk_filter=None,
         timings=Timings(),
     )
-    return [collection.snapshot.rows_by_id[hit.chunk.id] for hit in hits]
+    return [collection.snapshot.rows_by_id[hit.chunk.id] for hit in found.hits]
 
 
 def _bm25s(collection: BenchCollection, config: IndexConfig) -> Any:

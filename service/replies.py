@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from index.schema import Hit
+from index.schema import Chunk, Hit, Place
 from service.answering.exchange import Answer, Citation, SearchResult
+from service.answering.explanation import DropReason, Explanation
+
+
+def _is_empty(value: object) -> bool:
+    return not value
 
 
 class Reply(BaseModel):
@@ -24,6 +30,14 @@ class SignalReply(Reply):
     score: float = Field(description="The stage's own score.")
 
 
+class PlaceReply(Reply):
+    """A place in the notes."""
+
+    note: str
+    heading: list[str]
+    lines: tuple[int, int]
+
+
 class HitReply(Reply):
     """A found chunk."""
 
@@ -33,7 +47,16 @@ class HitReply(Reply):
     lines: tuple[int, int] = Field(description="First and last line in the note, from 1, inclusive.")
     text: str = Field(description="The chunk; in a search with the neighbours of its section that come with it.")
     score: float
-    signals: dict[str, SignalReply] = Field(description="What each stage thought of it: lexical, dense, late, …")
+    signals: dict[str, SignalReply] = Field(
+        description="What each stage thought of it: lexical, dense, late, …; `late:translation` is what late "
+        "interaction thought of it for the translated question."
+    )
+    matches: list[str] = Field(
+        default=[], exclude_if=_is_empty, description="Lines of the text with the question's words; with `explain`."
+    )
+    also_in: list[PlaceReply] = Field(
+        default=[], exclude_if=_is_empty, description="Where else the notes say the same; with `explain`."
+    )
 
     @classmethod
     def of(cls, hit: Hit) -> Self:
@@ -48,6 +71,13 @@ class HitReply(Reply):
             score=hit.score,
             signals={name: SignalReply(rank=signal.rank, score=signal.score) for name, signal in hit.signals.items()},
         )
+
+    @classmethod
+    def explained(cls, hit: Hit) -> Self:
+        """Build from a hit, with its matching lines and the places of what says the same."""
+        places: list[Place | Chunk] = [*hit.chunk.alternatives, *hit.alike]
+        also_in = [PlaceReply(note=place.note, heading=list(place.heading), lines=place.lines) for place in places]
+        return cls.of(hit).model_copy(update={"matches": list(hit.matches), "also_in": also_in})
 
 
 def run_line(hits: Sequence[Hit]) -> dict[str, object]:
@@ -82,6 +112,55 @@ class CitationReply(Reply):
         )
 
 
+class AskedReply(Reply):
+    """One text that was searched with."""
+
+    stage: str = Field(description="What made it: `question` itself, `part`, `hyde`, `keywords`, …")
+    text: str
+    weight: float = Field(description="What it counts beside the question's own 1.")
+    terms: list[str] = Field(description="Its terms, as BM25 sees them.")
+    known: list[str] = Field(description="Those of them that the notes have.")
+
+
+class RejectedReply(Reply):
+    """What a stage wrote and was not searched with."""
+
+    stage: str
+    reason: str
+    text: str
+
+
+class DroppedReply(Reply):
+    """A chunk that a stage named and that is no hit of its own."""
+
+    chunk_id: str
+    note: str
+    lines: tuple[int, int]
+    score: float
+    reason: DropReason = Field(
+        description="`neighbour`: it comes with a better hit; `alike`: it says the same as one; `rank`: it stands "
+        "below the last."
+    )
+    hit: int | None = Field(description="The number of the hit that has it, from 1.")
+
+
+class ExplanationReply(Reply):
+    """How a search came about, beside the signals of its hits."""
+
+    route: str = Field(
+        description="The kind of question by its form: `question`, `term`, `parts`, `broad`, `small-talk`."
+    )
+    asked: list[AskedReply]
+    rejected: list[RejectedReply]
+    dropped: list[DroppedReply]
+    filtered_out: int = Field(description="Chunks that the filter kept from every stage.")
+
+    @classmethod
+    def of(cls, explanation: Explanation) -> Self:
+        """Build from an explanation."""
+        return cls.model_validate(asdict(explanation))
+
+
 class SearchReply(Reply):
     """What a search found, best first."""
 
@@ -89,15 +168,19 @@ class SearchReply(Reply):
     timings: dict[str, float] = Field(description="Milliseconds by stage.")
     stages_skipped: list[str] = Field(description="Stages that were asked for but not done, for want of time.")
     snapshot: str = Field(description="The snapshot of the index that was searched.")
+    explanation: ExplanationReply | None = Field(
+        default=None, exclude_if=_is_empty, description="How it came about; with `explain`."
+    )
 
     @classmethod
     def of(cls, result: SearchResult, **more: str) -> Self:
         """Build from a search result; ``more`` are fields of a subclass."""
         return cls(
-            hits=[HitReply.of(hit) for hit in result.hits],
+            hits=[HitReply.of(hit) if result.explanation is None else HitReply.explained(hit) for hit in result.hits],
             timings=dict(result.timings),
             stages_skipped=list(result.stages_skipped),
             snapshot=result.snapshot,
+            explanation=None if result.explanation is None else ExplanationReply.of(result.explanation),
             **more,
         )
 

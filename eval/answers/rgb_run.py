@@ -23,9 +23,10 @@ from index.passages import embedded_text
 from index.schema import Chunk, chunk_id
 from index.tokenizer import Tokenizer
 from ingest.language import language_of
-from service.answering.answer import Tools, answer_stream
+from service.answering.answer import answer_stream
 from service.answering.exchange import AskRequest
 from service.answering.generator import LanguageModel
+from service.answering.tools import Tools
 from service.settings import Settings
 
 

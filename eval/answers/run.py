@@ -22,7 +22,7 @@ from index.durable import replace_file, storage_errors
 from index.errors import AsknotesError, GenerationFailed
 from service.answering.exchange import Answer, AnswerEvent, AnswerStreamEvent, AskRequest, TokenEvent
 from service.answering.ports import AnswerEngine
-from service.answering.retriever import milliseconds_since
+from service.answering.timings import milliseconds_since
 from service.replies import AnswerReply, run_line
 
 WrittenBy = Literal["model", "extract", "none"]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from rich.console import Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
-from index.schema import Hit
+from index.schema import Chunk, Hit, Place
 from service.answering.exchange import Answer, SearchResult
+from service.answering.explanation import Dropped, Explanation
 from service.commands.console import printable
 
 _SNIPPET_CHARS = 200
@@ -22,19 +24,55 @@ def hit_list(result: SearchResult) -> RenderableType:
     return Group(*(_hit(number, hit) for number, hit in enumerate(result.hits, start=1)))
 
 
-def signal_table(result: SearchResult) -> Table:
-    """Show every stage's rank and score for every hit; a dash where the stage did not name the chunk."""
-    stages = sorted({name for hit in result.hits for name in hit.signals})
-    table = Table(title=f"snapshot {result.snapshot}", title_justify="left")
-    table.add_column("", justify="right")
-    table.add_column("passage", overflow="fold")
-    for stage in ["score", *stages]:
-        table.add_column(stage, justify="right", no_wrap=True)
+def explained_search(result: SearchResult) -> RenderableType:
+    """Show how the question was understood, every stage's opinion of every hit, and what was left out and why."""
+    if result.explanation is None:
+        return hit_list(result)
+    lines: list[RenderableType] = [*_asked(result.explanation)]
+    lines += [Text(f"  skipped {stage}", style="yellow") for stage in result.stages_skipped]
     for number, hit in enumerate(result.hits, start=1):
-        opinions = [hit.signals.get(stage) for stage in stages]
-        cells = ["–" if opinion is None else f"{opinion.rank}. {opinion.score:.4f}" for opinion in opinions]
-        table.add_row(str(number), _place(hit.chunk.note, hit.lines), f"{hit.score:.4f}", *cells)
-    return table
+        lines += [Text(), *_opinions(number, hit)]
+    if result.explanation.filtered_out:
+        lines += [Text(), Text(f"{result.explanation.filtered_out} passages are outside of the filter.")]
+    if result.explanation.dropped:
+        lines += [Text(), Text("Left out", style="bold")]
+    lines += [_left_out(dropped) for dropped in result.explanation.dropped]
+    timings = ", ".join(f"{stage} {time:.1f}" for stage, time in result.timings.items())
+    return Group(*lines, Text(), Text(f"snapshot {result.snapshot}; ms: {timings}", style="dim"))
+
+
+def _asked(explanation: Explanation) -> Iterator[Text]:
+    yield Text.assemble(("Asked", "bold"), f" (by its form: {explanation.route})")
+    for asked in explanation.asked:
+        said = Text.assemble((f"  {asked.stage} ", "cyan"), printable(asked.text), (f"  × {asked.weight:g}", "dim"))
+        unknown = [printable(term) for term in asked.terms if term not in asked.known]
+        if unknown:
+            said.append(f"  not in the notes: {' '.join(unknown)}", style="dim")
+        yield said
+    for one in explanation.rejected:
+        yield Text.assemble(("  not used ", "yellow"), f"{one.stage} {one.reason}: ", printable(one.text))
+
+
+def _opinions(number: int, hit: Hit) -> Iterator[RenderableType]:
+    """A hit's place, every stage's rank and score, and the lines that match."""
+    head = Text(f"{number}. ", style="bold") + _source(hit.chunk.note, hit.lines, hit.chunk.heading)
+    yield head.append(f"  {hit.score:.4f}", style="dim")
+    opinions = (f"{stage} {signal.rank}. ({signal.score:.4f})" for stage, signal in hit.signals.items())
+    yield Padding(Text("  ".join(opinions), style="cyan"), (0, 0, 0, 3))
+    for line in hit.matches:
+        yield Padding(Text(printable(" ".join(line.split()))[:_SNIPPET_CHARS]), (0, 0, 0, 3))
+    places: list[Place | Chunk] = [*hit.chunk.alternatives, *hit.alike]
+    for place in places:
+        yield Padding(Text(f"also in {_place(place.note, place.lines)}", style="dim"), (0, 0, 0, 3))
+
+
+def _left_out(dropped: Dropped) -> Text:
+    why = {
+        "neighbour": f"comes with hit {dropped.hit}",
+        "alike": f"says the same as hit {dropped.hit}",
+        "rank": "stands below the last hit",
+    }[dropped.reason]
+    return Text.assemble("  ", (_place(dropped.note, dropped.lines), "cyan"), f"  {dropped.score:.4f}  {why}")
 
 
 def answer_page(answer: Answer) -> RenderableType:

@@ -11,9 +11,19 @@ from service.answering.exchange import SearchMode, SearchRequest
 from service.answering.rerank import LANGUAGE_MODEL, LATE, NO_RERANKER
 from service.commands.console import print_json, results
 from service.commands.lazy import plain_app
-from service.commands.options import ConfigOption, DataOption, JsonOption, OutOption, QueriesOption, settings_from
+from service.commands.options import (
+    ConfigOption,
+    DataOption,
+    JsonOption,
+    OutOption,
+    QueriesOption,
+    StagesOffOption,
+    StagesOnOption,
+    settings_from,
+    stages_from,
+)
 from service.commands.queries import RUN_DEPTH, Batch, batch_or_question, read_queries, run_queries
-from service.commands.render import hit_list, signal_table
+from service.commands.render import explained_search, hit_list
 from service.question import checked_question
 from service.replies import SearchReply, run_line
 
@@ -32,7 +42,11 @@ def search(  # noqa: PLR0917 — Typer calls it by name
         str | None,
         typer.Option(metavar="NAME", help="late, lm, none, or a cross-encoder's folder or hub name; as configured."),
     ] = None,
-    explain: Annotated[bool, typer.Option("--explain", help="Show every stage's rank and score.")] = False,
+    switched_on: StagesOnOption = None,
+    switched_off: StagesOffOption = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show how the result came about: every stage's rank and score, and more.")
+    ] = False,
     json: JsonOption = False,
     queries: QueriesOption = None,
     out: OutOption = None,
@@ -46,8 +60,12 @@ def search(  # noqa: PLR0917 — Typer calls it by name
     settings = settings_from(config, data, answering=model)
     max_chars = settings.server.max_question_chars
 
+    stages = stages_from(switched_on, switched_off)
+
     def request(text: str, k: int) -> SearchRequest:
-        return SearchRequest(question=text, top_k=k, mode=mode, hyde=hyde, rerank=rerank)
+        return SearchRequest(
+            question=text, top_k=k, mode=mode, hyde=hyde, rerank=rerank, stages=stages, explain=explain
+        )
 
     if isinstance(wanted, Batch):
         if json or explain:
@@ -62,4 +80,5 @@ def search(  # noqa: PLR0917 — Typer calls it by name
     if json:
         print_json(SearchReply.of(result).model_dump(mode="json"))
     else:
-        results().print(signal_table(result) if explain else hit_list(result), soft_wrap=not results().is_terminal)
+        shown = explained_search(result) if explain else hit_list(result)
+        results().print(shown, soft_wrap=not results().is_terminal)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from service.answering.exchange import AskRequest, ChunkFilter, SearchMode, SearchRequest, Turn
+from service.answering.exchange import AskRequest, ChunkFilter, SearchMode, SearchRequest, Stage, Turn
 from service.replies import AnswerReply, CitationReply, Reply, SearchReply
 
 IsoDate = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
@@ -58,6 +58,9 @@ class QuestionBody(Body):
     rerank: str | None = Field(
         default=None, min_length=1, description="A reranker's name, or `none`; unset: as configured."
     )
+    stages: dict[Stage, bool] = Field(
+        default={}, description="Switches stages that work on the question on or off; one not named is as configured."
+    )
 
 
 class SearchBody(QuestionBody):
@@ -66,6 +69,7 @@ class SearchBody(QuestionBody):
     model_config = ConfigDict(json_schema_extra={"examples": [{"question": EXAMPLE_QUESTION, "top_k": 5}]})
 
     mode: SearchMode = Field(default="hybrid", description="Which first stages are used.")
+    explain: bool = Field(default=False, description="Say in `explanation` how the result came about.")
 
     def to_request(self, question: str) -> SearchRequest:
         """Return the pipeline's form, with the checked question."""
@@ -76,6 +80,8 @@ class SearchBody(QuestionBody):
             filter=None if self.filter is None else self.filter.to_filter(),
             hyde=self.hyde,
             rerank=self.rerank,
+            stages=dict(self.stages),
+            explain=self.explain,
         )
 
 
@@ -112,6 +118,7 @@ class AskBody(QuestionBody):
             filter=None if self.filter is None else self.filter.to_filter(),
             hyde=self.hyde,
             rerank=self.rerank,
+            stages=dict(self.stages),
             deadline_s=self.deadline_s,
         )
 

@@ -73,10 +73,33 @@ class TestSearch:
         assert "绿茶用八十度的水。 泡两分钟。" in out
         assert "also in old/tea.md:1-2" in out
 
-    def test_explain_is_a_table_of_every_signal(self, opened: Opened) -> None:
+    def test_explain_says_how_the_result_came_about(self, opened: Opened) -> None:
         out = run("search", QUESTION, "-k", 1, "--explain").stdout
-        assert "lexical" in out
-        assert "1. 6.0000" in out
+        assert "Asked (by its form: question)" in out
+        assert "not in the notes: 几度" in out
+        assert "not used hyde drifted: 红茶" in out
+        assert "lexical 1. (6.0000)" in out
+        assert "绿茶用八十度的水。" in out
+        assert "also in old/tea.md:1-2" in out
+        assert "coffee.md:1-1  0.5000  stands below the last hit" in out
+        assert "3 passages are outside of the filter." in out
+
+    def test_explain_as_json_holds_the_same(self, opened: Opened) -> None:
+        found = json.loads(run("search", QUESTION, "-k", 1, "--explain", "--json").stdout)
+        assert found["explanation"]["rejected"] == [{"stage": "hyde", "reason": "drifted", "text": "红茶"}]
+        assert found["explanation"]["dropped"][0]["reason"] == "rank"
+        assert found["hits"][0]["matches"] == ["绿茶用八十度的水。"]
+        assert [place["note"] for place in found["hits"][0]["also_in"]] == ["old/tea.md"]
+
+    def test_stages_are_switched_by_name(self, opened: Opened) -> None:
+        run("search", QUESTION, "--with", "keywords", "--without", "spelling")
+        assert opened.engine.searched[0].stages == {"spelling": False, "keywords": True}
+
+    def test_a_stage_that_there_is_not_is_refused_with_those_that_are(self, opened: Opened) -> None:
+        result = run("search", QUESTION, "--with", "telepathy")
+        assert result.exit_code == 2
+        assert "'telepathy'" in result.stderr
+        assert "translation" in result.stderr
 
     def test_nothing_found_is_said(self, opened: Opened) -> None:
         assert run("search", "XYZ").stdout.strip() == "Nothing was found."

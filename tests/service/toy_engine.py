@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from index.errors import AsknotesError
 from index.schema import Chunk, Hit, Place, Signal, chunk_id
@@ -19,6 +19,7 @@ from service.answering.exchange import (
     SearchResult,
     TokenEvent,
 )
+from service.answering.explanation import Asked, Dropped, Explanation, Rejected
 
 
 def _chunk(note: str, heading: tuple[str, ...], text: str, lines: tuple[int, int]) -> Chunk:
@@ -64,7 +65,8 @@ class ToyEngine:
     def search(self, request: SearchRequest) -> SearchResult:
         self.searched.append(request)
         self._wait(None)
-        return self._found(request.question, request.top_k)
+        found = self._found(request.question, request.top_k)
+        return _explained(found) if request.explain else found
 
     def ask(self, request: AskRequest, *, cancelled: threading.Event | None = None) -> Answer:
         self.asked.append(request)
@@ -127,3 +129,11 @@ class ToyEngine:
             timings={"search": 1.5, "write": 2.5},
             stages_skipped=found.stages_skipped,
         )
+
+
+def _explained(found: SearchResult) -> SearchResult:
+    asked = Asked("question", "绿茶用几度的水？", 1.0, ("绿茶", "几度"), ("绿茶",))
+    dropped = Dropped(CHUNKS[1].id, "coffee.md", (1, 1), 0.5, "rank")
+    explanation = Explanation("question", (asked,), (Rejected("hyde", "drifted", "红茶"),), (dropped,), 3)
+    hits = tuple(replace(hit, matches=tuple(hit.text.splitlines()[:1])) for hit in found.hits)
+    return replace(found, hits=hits, explanation=explanation)

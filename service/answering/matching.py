@@ -1,0 +1,32 @@
+"""The lines of a passage that a question's words stand in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from index.lexical import LexicalIndex
+from index.tokenizer import Tokenizer
+from service.answering.query import Query
+
+_LEAST_SHARE = 0.2  # of the rarity of the question's terms
+_MOST_LINES = 3
+
+
+def matching_lines(text: str, query: Query, lexical: LexicalIndex, tokenizer: Tokenizer) -> tuple[str, ...]:
+    """Return up to three lines of ``text``, as they stand there and in their order, that hold most of the question.
+
+    A line counts by the idf of the terms that it shares with the question and its variants, found by the tokenizer of
+    the index; one with less than a fifth of all of it is no match. None where question and passage share no words.
+    """
+    asked = list(dict.fromkeys([*query.terms, *(term for variant in query.variants for term in variant.query.terms)]))
+    rarity = dict(zip(asked, lexical.idf(asked).tolist(), strict=True))
+    lines = [line for line in text.splitlines() if line.strip()]
+    shares = np.array([_share(tokenizer.terms(line), rarity) for line in lines])
+    best = np.argsort(-shares, kind="stable")[:_MOST_LINES]
+    return tuple(lines[i] for i in sorted(best.tolist()) if shares[i] >= _LEAST_SHARE)
+
+
+def _share(terms: Sequence[str], rarity: dict[str, float]) -> float:
+    return sum(rarity.get(term, 0.0) for term in set(terms)) / max(sum(rarity.values()), 1e-9)
