@@ -83,8 +83,8 @@ class RememberedQuestions:
         return self._questions[text]
 
     def milliseconds(self, text: str) -> float:
-        """How long encoding a question took when it was done; raises KeyError for one that never was."""
-        return self._milliseconds[text]
+        """How long encoding a question took when it was done; 0 for one that was searched with in another spelling."""
+        return self._milliseconds.get(text, 0.0)
 
 
 @dataclass(frozen=True, slots=True)

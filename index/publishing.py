@@ -39,10 +39,12 @@ from index.snapshot import (
 )
 
 CACHE = "cache"
+ENCODERS = "encoders"
+"""Fine-tuned encoders, one folder each."""
 LOCK = "LOCK"
 _BUILDING = ".building"
 _REMOVING = ".removing"
-_OWN_NAMES = {CURRENT, SNAPSHOTS, CACHE, LOCK}
+_OWN_NAMES = {CURRENT, SNAPSHOTS, CACHE, ENCODERS, LOCK}
 
 _log = logging.getLogger(__name__)
 

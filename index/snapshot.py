@@ -234,9 +234,11 @@ def check_compatible(manifest: Manifest, fingerprints: Mapping[str, str]) -> Non
     changed = [key for key in fingerprints if manifest.fingerprints.get(key) != fingerprints[key]]
     if changed:
         sources = shlex.join(manifest.sources) or "NOTES_FOLDER"
+        encoder = manifest.build.get("encoder") if "encoder" in changed else None
+        named = f' It was built with index.encoder.model = "{encoder}".' if encoder else ""
         raise IndexIncompatible(
             f"Snapshot {manifest.name} was built with another {', '.join(sorted(changed))} than is configured now.",
-            hint=f"Run `asknotes index {sources}` to build it anew, or restore the settings it was built with.",
+            hint=f"Run `asknotes index {sources}` to build it anew, or restore the settings it was built with.{named}",
         )
 
 

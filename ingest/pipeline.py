@@ -140,7 +140,7 @@ def index_notes(
                     "duplicates": chunked.duplicates,
                     "passages_left_out": chunked.left_out,
                 },
-                build=_build_figures(watch.seconds, embedded),
+                build=_build_figures(watch.seconds, embedded, config),
             ),
         )
     return _summary(manifest, counts, embedded=embedded, seconds=watch.seconds)
@@ -235,8 +235,9 @@ def _open_cache(cache: EmbeddingCache | None, data: Path) -> AbstractContextMana
     return EmbeddingCache(data / CACHE) if cache is None else nullcontext(cache)
 
 
-def _build_figures(seconds: float, embedded: int) -> dict[str, Any]:
+def _build_figures(seconds: float, embedded: int, config: IndexConfig) -> dict[str, Any]:
     return {
+        "encoder": config.encoder.model,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": seconds,
         "chunks_embedded": embedded,

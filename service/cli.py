@@ -23,6 +23,7 @@ class Commands(LazyGroup):
         "status": LazyCommand("service.commands.status", "Say what is published."),
         # By name only: nothing imports the evaluations, and whoever does not run them does not load them.
         "eval": LazyCommand("eval.cli", "Measure retrieval and answers, and compare settings."),
+        "tune": LazyCommand("eval.commands.tune", "Fine-tune the encoder on your notes, if that helps."),
         "models": LazyCommand("service.commands.models", "Say which models are configured, and fetch their weights."),
     }
 

@@ -154,6 +154,9 @@ class ExplanationReply(Reply):
     rejected: list[RejectedReply]
     dropped: list[DroppedReply]
     filtered_out: int = Field(description="Chunks that the filter kept from every stage.")
+    written: str = Field(
+        default="", exclude_if=_is_empty, description="The question as written, where its spelling was repaired."
+    )
 
     @classmethod
     def of(cls, explanation: Explanation) -> Self:

@@ -45,7 +45,8 @@ class Asked:
 class Explanation:
     """Everything about one search that its hits do not say themselves.
 
-    ``filtered_out`` counts chunks that the filter kept from every stage.
+    ``written`` is the question as it was written, where its spelling was repaired, else empty. ``filtered_out`` counts
+    chunks that the filter kept from every stage.
     """
 
     route: str
@@ -53,3 +54,4 @@ class Explanation:
     rejected: tuple[Rejected, ...]
     dropped: tuple[Dropped, ...]
     filtered_out: int
+    written: str = ""

@@ -17,11 +17,12 @@ _LEAST_SHARED = 0.35  # of the character pairs of two texts that may say the sam
 
 
 def with_every_part(order: Ranking, parts: Sequence[Ranking]) -> Ranking:
-    """Let the whole question and its parts take turns, each with its best passage that is not there yet.
+    """Let the whole question and its parts take turns: the best passage of each, then the second of each, and so on.
 
-    A row stands once; its score is that of ``order``, brought down where needed so that scores fall, or that of the row
-    before it where ``order`` does not have it. Measured on questions made of two (docs/benchmarks.md): both have
-    their evidence among the first five more often than by the whole question alone, by sums or by maxima of scores.
+    A row stands once, where it comes first; its score is that of ``order``, brought down where needed so that scores
+    fall, or that of the row before it where ``order`` does not have it. Measured on questions made of two
+    (docs/benchmarks.md): both have their evidence among the first five more often than by the whole question alone, by
+    sums or by maxima of scores.
     """
     known = dict(order)
     turns = itertools.zip_longest(*([row for row, _ in ranking] for ranking in (order, *parts)))
@@ -43,7 +44,8 @@ def fold_alike(
     """
     if similarity >= NEVER_ALIKE:
         return order, {}
-    config = DuplicateConfig(threshold=similarity)
+    # A copy, since the least threshold of the config is that of MinHash, which nothing is searched with here.
+    config = DuplicateConfig().model_copy(update={"threshold": similarity})
     kept: list[tuple[int, frozenset[str]]] = []
     folded: dict[int, int] = {}
     for row, _ in order:

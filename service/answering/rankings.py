@@ -122,12 +122,18 @@ def _fused(rankings: Mapping[str, Ranking], query: Query, ways: list[_Way], scop
     if len(rankings) == 1:
         return list(next(iter(rankings.values())))
     fusion = scope.config.fusion
-    weights = {way.signal(LEXICAL): way.weight * fusion.lexical_weight for way in ways}
-    weights |= {way.signal(DENSE): way.weight * fusion.dense_weight for way in ways}
+    # Weights of BM25 and vectors beside each other: in a search by one of them alone there is nothing to weigh.
+    lexical, dense = (fusion.lexical_weight, fusion.dense_weight) if scope.mode == "hybrid" else (1.0, 1.0)
+    weights = {way.signal(LEXICAL): way.weight * lexical * _heard(way, scope) for way in ways}
+    weights |= {way.signal(DENSE): way.weight * dense for way in ways}
     if query.hypothesis is not None:
         weights[HYDE] = query.hypothesis.weight
     rows = {name: [row for row, _ in ranking] for name, ranking in rankings.items()}
     return reciprocal_rank_fusion(rows, weights=weights, k=fusion.rrf_k)
+
+
+def _heard(way: _Way, scope: Scope) -> float:
+    return _known(way.query, scope) if scope.mode == "hybrid" else 1.0
 
 
 def _late_candidates(order: Ranking, scope: Scope) -> np.ndarray:
@@ -162,16 +168,21 @@ def _with_lexical(
     """Weighted sum of late interaction and BM25, each divided by its spread over the whole collection.
 
     Convex combination after Bruch, Gai & Ingber (TOIS 2023). The spreads are those of the collection, not of the
-    candidates: among these BM25 differs less, and the same weight would mean less of it. BM25 counts by the square of
-    the share of the question's terms that the notes use at all: where a question shares few words with the notes, as
-    one in another language does, what BM25 finds is noise.
+    candidates: among these BM25 differs less, and the same weight would mean less of it.
     """
     snapshot = scope.snapshot
-    known = snapshot.lexical.known_share(query.terms)
     spread = snapshot.late.spread if snapshot.late is not None else 0.0
     matched = scores / spread if spread > 0 else _standardised(scores)
-    weight = scope.config.late.lexical_weight * known**2
+    weight = scope.config.late.lexical_weight * _known(query, scope)
     return np.asarray(matched + weight * lexical.standardised(rows))
+
+
+def _known(query: Query, scope: Scope) -> float:
+    """What BM25 counts for a question, 0 to 1: the square of the share of its terms that the notes use at all.
+
+    Where a question shares few words with the notes, as one in another language does, what BM25 finds is noise.
+    """
+    return scope.snapshot.lexical.known_share(query.terms) ** 2
 
 
 def _hypothesis_term(rows: np.ndarray, query: Query, scope: Scope) -> np.ndarray:

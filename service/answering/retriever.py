@@ -25,6 +25,7 @@ from service.answering.spans import RowSpan, section_spans
 from service.answering.timings import Timings
 
 RERANK = "rerank"
+_FOLDED = 3
 PROBABILITY = "probability"
 """Signal of a calibrated reranker: how likely the passage is to answer."""
 
@@ -112,14 +113,26 @@ def retrieve(
             rankings[f"part-{number}"] = part.order[:top_k]
         order = with_every_part(order, [part.order for part in parts])
     with timings.measure("fold"):
-        order, folded = fold_alike(order, snapshot.chunks, top_k=top_k, similarity=fold_similarity)
+        # More than top_k: what comes with a better hit as its neighbour makes room for those below.
+        kept, folded = fold_alike(order, snapshot.chunks, top_k=_FOLDED * top_k, similarity=fold_similarity)
     with timings.measure("spans"):
-        spans = section_spans(order, snapshot.chunks, top_k=top_k, limit=span_chars, allowed=allowed)
+        spans = section_spans(
+            kept, snapshot.chunks, top_k=top_k, limit=span_chars, allowed=_beside(allowed, folded, snapshot)
+        )
     return Retrieved(
         hits=_hits(spans, rankings, folded, snapshot),
-        dropped=tuple(_dropped(found.order, spans, folded, snapshot)),
+        dropped=tuple(_dropped(order, spans, folded, snapshot)),
         filtered_out=0 if allowed is None else int((~allowed).sum()),
     )
+
+
+def _beside(allowed: np.ndarray | None, folded: Mapping[int, int], snapshot: Snapshot) -> np.ndarray | None:
+    """Which rows may come with a hit: what was folded into one does not come with it again."""
+    if not folded:
+        return allowed
+    beside = np.ones(len(snapshot.chunks), dtype=bool) if allowed is None else allowed.copy()
+    beside[list(folded)] = False
+    return beside
 
 
 def _read(order: Ranking, query: Query, snapshot: Snapshot, reading: CandidateReading) -> Ranking:

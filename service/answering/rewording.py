@@ -7,6 +7,7 @@ length, not a repetition. It is remembered (drafting.py), so that the same quest
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 from index.lexical import LexicalIndex
@@ -22,6 +23,8 @@ _MAX_TOKENS = 64
 _MOST_KEY_WORDS = 6
 _LONGEST_RATIO = 3.0
 _LEAST_DISTINCT = 0.6
+# "1. ", "2、", "- ": not the beginning of "3D" or "1.5B".
+_LIST_MARK = re.compile(r"(?:[(（]?\d{1,2}[.、)）](?!\d)|[-*•])\s*")
 
 
 def key_words(query: Query, lexical: LexicalIndex) -> str | None:
@@ -71,4 +74,6 @@ def _is_english(language: str) -> bool:
 
 def _plain(line: str) -> str:
     """Without the number or dash and the quotation marks that a model puts around a line of a list."""
-    return line.strip().lstrip("0123456789.-*•、)） ").strip(" \"'“”「」")
+    text = line.strip()
+    mark = _LIST_MARK.match(text)
+    return (text[mark.end() :] if mark else text).strip(" \"'“”「」")

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import rjieba
+
 from index.normalise import unify
 from index.tokenizer import Tokenizer
 
@@ -37,40 +39,48 @@ _BROAD = re.compile(
     re.IGNORECASE,
 )
 
+_HAN = r"\u3400-\u9fff"
 _ITEM = r"[^，。；？！,;?!、]"
-_AND = r"(?:和|与|跟|以及|还有|vs\.?|versus|对比)"
+# 对比学习 is a name, 对比 A 和 B is not.
+_AND = rf"(?:和|与|跟|以及|还有|vs\.?|versus|对比(?![{_HAN}]))"
 # What says that each of the things named before it is asked about.
 _EACH = (
     r"(?:(?:这|它们|他们)?[两二三四几]者|之间|区别|差别|差异|不同|异同|优劣|优缺点|关系|差在哪|各自|各|分别|谁|都|哪个|哪种"
     r"|(?:该|应该)?怎么(?:选|取舍|比))"
 )
 _LISTED = re.compile(
-    rf"(?:^|[,;.?!。])\s*(?:请问|比较(?:一下)?|对比(?:一下)?)?\s*"
-    rf"(?P<items>{_ITEM}{{1,40}}?(?:、{_ITEM}{{1,40}}?)*(?:\s*{_AND}\s*|、){_ITEM}{{1,40}}?)"
-    rf"(?:(?P<comma>,)\s*(?P<clause>[^;?!。]*{_EACH}[^;?!。]*)|(?P<asked>{_EACH}[^;?!。]*))",
+    rf"(?:^|[,;.?!。]) ?(?:请问|请(?=比较|对比))? ?(?:(?:比较|对比)(?:一下|(?![{_HAN}])))? ?"
+    rf"(?P<items>{_ITEM}{{1,40}}?(?:、{_ITEM}{{1,40}}?){{0,12}}?(?:\s*{_AND}\s*|、){_ITEM}{{1,40}}?)"
+    rf"(?:(?P<comma>,)\s*(?P<clause>[^;?!。]{{0,80}}{_EACH}[^;?!。]*)|(?P<asked>{_EACH}[^;?!。]*))",
     re.IGNORECASE,
 )
-# "Unigram 三种子词算法挑选的标准", "PPO 的目标函数": the last thing and what is asked of all of them.
+# "Unigram 三种子词算法挑选的标准", "PPO 的目标函数", "PPO有什么": the last thing and what is asked of all of them.
 _ATTRIBUTE = re.compile(
-    r"(?P<item>.+?)\s*(?:这?[两二三四几](?:种|个|者|类|件事上)|的|(?<=[A-Za-z0-9])\s(?=[^\sA-Za-z0-9]))(?P<attribute>.*)"
+    r"(?P<item>.+?)\s*(?:这?[两二三四几](?:种|个|者|类|件事上)|的|(?<=[A-Za-z0-9])\s(?=[^\sA-Za-z0-9])|(?=[有是](?:什么|何|啥|哪些|没有)))"
+    r"(?P<attribute>.*)"
 )
 _ASKED_OF_BOTH = re.compile(
-    r"(?:(?:这|它们|他们)?[两二三四几]者|之间|有(?:什么|何|啥)|是(?:什么|啥)|区别|差别|差异|不同|异同|优劣|优缺点|关系|差在哪里?|在哪里?|各自|各|分别|都|[吗呢]$"
-    r"|哪[个种](?:更好|好)?|(?:该|应该)?怎么(?:选|取舍|比)|的$|^的|里$)+"
+    r"(?:它们|他们|这?[两二三四几]者|之间|[有是](?:什么|何|啥|哪些|没有)|的?(?:区别|差别|差异|不同|异同|优劣|优缺点|关系)|差在哪里?|在哪里?"
+    r"|各自|各|分别|都|[吗呢]$|哪[个种](?:更好|好)?|(?:该|应该)?怎么(?:选|取舍|比)|的$|^的|里$)+"
 )
 _COMPARED_ENGLISH = re.compile(
-    r"\b(?:differences?|trade-?offs?|relation(?:ship)?) between (?P<a>.{2,60}?) and (?P<b>[^?.,;]{2,60})"
-    r"|\bhow (?:does|do|is|are) (?P<c>.{2,60}?) (?:differ(?:ent)? from|compare (?:to|with)) (?P<d>[^?.,;]{2,60})"
-    r"|\bcompare (?P<e>.{2,60}?) (?:and|with|to) (?P<f>[^?.,;]{2,60})"
-    r"|^(?P<g>[^?.,;]{2,60}?) (?:vs\.?|versus) (?P<h>[^?.,;]{2,60})",
+    r"\b(?:differences?|trade-?offs?|relation(?:ship)?) between (?P<a>.{2,60}?) and (?P<b>[^?.,:;]{2,60})"
+    r"|\bhow (?:does|do|is|are) (?P<c>.{2,60}?) (?:differ(?:ent)? from|compare (?:to|with)) (?P<d>[^?.,:;]{2,60})"
+    r"|\bcompare (?P<e>.{2,60}?) (?:and|with|to) (?P<f>[^?.,:;]{2,60})"
+    r"|^(?P<g>[^?.,:;]{2,60}?) (?:vs\.?|versus) (?P<h>[^?.,:;]{2,60})",
     re.IGNORECASE,
 )
-_SEPARATOR = re.compile(rf"\s*(?:、|{_AND})\s*", re.IGNORECASE)
+_SEPARATOR = re.compile(rf"、|{_AND}", re.IGNORECASE)
+_QUOTED = re.compile(r"《[^》]*》|“[^”]*”|「[^」]*」|\"[^\"]*\"")
 _SENTENCES = re.compile(r"(?<=[?;。])\s*")
 _CLAUSES = re.compile(
     r"(?<=[^A-Za-z0-9\s]),\s*|,\s+and\s+(?=(?:why|how|what|when|which|where|who|did|does|do|is|are|was|were|can)\b)",
     re.IGNORECASE,
 )
+# "都", "各" and "分别" are told as often as they are asked.
+_TOLD_OF_EACH = re.compile(r"都|各|分别")
+# Words of a question in what is told: 试了好几次, 没什么效果.
+_TOLD = re.compile(r"没有?(?:什么|怎么)|什么都|哪怕|无论如何|不管怎[么样]|[好了过这那前后]几[个种类步次条项]")
 _WHOLE_ASK = re.compile(
     r"(?:吗|呢|什么|怎么|怎样|如何|为什么|为啥|为何|哪|谁|几[个种类步次条项]|第几|多少|多大|多久|是否|能不能|会不会|是不是|有没有|要不要|区别)"
     r"|\b(?:what|why|how|when|where|which|who|did|does|do|is|are|can|should)\b",
@@ -88,7 +98,7 @@ class Routed:
 
 def route(question: str, tokenizer: Tokenizer) -> Routed:
     """Tell by its form what kind of question it is."""
-    text = unify(question).strip()
+    text = " ".join(unify(question).split())
     if _SMALL_TALK.fullmatch(text.rstrip(" 。.!！~～?？,，")):
         return Routed("small-talk")
     parts = split(text, tokenizer)
@@ -100,26 +110,34 @@ def route(question: str, tokenizer: Tokenizer) -> Routed:
 
 
 def split(text: str, tokenizer: Tokenizer) -> tuple[str, ...]:
-    """Return the questions that a question consists of, none where it is one question."""
+    """Return the questions that a question consists of, none where it is one question.
+
+    ``text`` is unified and has single spaces: the patterns take long where many stand in a row.
+    """
     sentences = _asking(_SENTENCES.split(text), tokenizer)
     if len(sentences) > 1:
         parts = [part for sentence in sentences for part in (_compared(sentence) or [sentence])]
         parts = parts if len(parts) <= _MOST_PARTS else sentences
     else:
         parts = _compared(text) or _asking(_CLAUSES.split(text), tokenizer)
-    distinct = tuple(dict.fromkeys(part.rstrip("?;。 ") for part in parts))[:_MOST_PARTS]
-    return distinct if len(distinct) > 1 else ()
+    distinct = dict.fromkeys(part.rstrip("?;。 ") for part in parts if tokenizer.terms(part))
+    return tuple(distinct)[:_MOST_PARTS] if len(distinct) > 1 else ()
 
 
 def _compared(text: str) -> list[str]:
     """Each thing that is compared or listed, with what is asked of all of them."""
     english = _COMPARED_ENGLISH.search(text)
-    if english:
-        return [item.strip() for item in english.groupdict().values() if item]
+    in_english = [item.strip() for item in english.groupdict().values() if item] if english else []
+    return _listed(text) or in_english
+
+
+def _listed(text: str) -> list[str]:
     found = _LISTED.search(text)
-    if not found:
+    if not found or _is_told(found["clause"] or found["asked"]):
         return []
-    *items, last = [item.strip() for item in _SEPARATOR.split(found["items"]) if item.strip()]
+    *items, last = _items(text, *found.span("items"))
+    if not items:
+        return []
     attribute = _ATTRIBUTE.fullmatch(last)
     if attribute:
         last = attribute["item"]
@@ -127,7 +145,40 @@ def _compared(text: str) -> list[str]:
     common = _ASKED_OF_BOTH.sub(
         " ", f"{attribute['attribute'] if attribute else ''} {found['clause'] or found['asked']}"
     )
-    return [" ".join(f"{item} {common}".split()) for item in (*items, last)]
+    return [" ".join(f"{item} {common}".split()).rstrip(", ") for item in (*items, last)]
+
+
+def _is_told(said: str) -> bool:
+    """Whether what is said of the things listed is no question itself, and another clause asks, but not about each."""
+    here, _, later = said.partition(",")
+    return bool(later and _TOLD_OF_EACH.match(here)) and not (_asks(here) or re.search(_EACH, later))
+
+
+def _items(text: str, start: int, end: int) -> list[str]:
+    """What is listed in a stretch of text.
+
+    What belongs to a word (饱和), stands in quotation marks or at the very beginning separates nothing.
+    """
+    whole = _unbroken(text)
+    items, begin = [], start
+    for separator in _SEPARATOR.finditer(text, start, end):
+        first, last = separator.span()
+        inside = whole[first] != (first, last) and last <= whole[first][1]
+        if text[begin:first].strip() and not inside:
+            items.append(text[begin:first])
+            begin = last
+    return [item.strip() for item in (*items, text[begin:end]) if item.strip()]
+
+
+def _unbroken(text: str) -> list[tuple[int, int]]:
+    """For each character the span of the word or the quotation that it belongs to."""
+    spans: list[tuple[int, int]] = []
+    for word in rjieba.cut(text, False):
+        start = len(spans)
+        spans += [(start, start + len(word))] * len(word)
+    for quoted in _QUOTED.finditer(text):
+        spans[quoted.start() : quoted.end()] = [quoted.span()] * len(quoted[0])
+    return spans
 
 
 def _asking(pieces: Sequence[str], tokenizer: Tokenizer) -> list[str]:
@@ -135,5 +186,14 @@ def _asking(pieces: Sequence[str], tokenizer: Tokenizer) -> list[str]:
     return [
         piece.strip()
         for piece in pieces
-        if (_WHOLE_ASK.search(piece) or piece.rstrip().endswith("?")) and len(tokenizer.terms(piece)) >= _FEWEST_TERMS
+        if (_asks(piece) or piece.rstrip().endswith("?")) and _count_terms(piece, tokenizer) >= _FEWEST_TERMS
     ]
+
+
+def _count_terms(piece: str, tokenizer: Tokenizer) -> int:
+    """How many terms a piece has; function words, which are terms where there is nothing else, do not count."""
+    return len(tokenizer.terms(f"{piece} 0")) - 1
+
+
+def _asks(piece: str) -> bool:
+    return _WHOLE_ASK.search(_TOLD.sub("", piece)) is not None

@@ -8,7 +8,7 @@ time is skipped and said so; one whose text is not fit is rejected with the reas
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from weakref import WeakKeyDictionary
 
@@ -42,6 +42,8 @@ class Understood:
     route: Route
     rejected: tuple[Rejected, ...]
     skipped: tuple[str, ...]
+    written: str = ""
+    """The question as it was written, where its spelling was repaired."""
 
 
 def understand_question(
@@ -64,7 +66,8 @@ def understand_question(
         ),
         hypothesis=stages.hypothesis(query),
     )
-    return Understood(query, routed.route, tuple(stages.rejected), tuple(stages.skipped))
+    written = asked.text if text != asked.text else ""
+    return Understood(query, routed.route, tuple(stages.rejected), tuple(stages.skipped), written)
 
 
 @dataclass(slots=True)
@@ -98,12 +101,6 @@ class _Stages:
                 if text is not None:
                     yield Variant("keywords", self._encoded(text, query), answering.keywords_weight)
 
-    def variants(self, query: Query) -> Iterator[Variant]:
-        yield from self.other_names(query)
-        yield from self.key_words(query)
-        yield from self.rewordings(query)
-        yield from self.translations(query)
-
     def other_names(self, query: Query) -> Iterator[Variant]:
         answering, tools = self.tools.answering, self.tools
         if self._is_on("glossary", configured=answering.glossary):
@@ -123,8 +120,10 @@ class _Stages:
             texts = write_rewordings(query, model, self.tools.drafts, number=answering.rewordings, stop=stop)
             if texts is None:
                 self.skipped.append("rewording")
+            others: list[str] = []
             for text in texts or ():
-                if self._is_fit(text, query, stage="rewording", language=query.language):
+                if self._is_fit(text, query, stage="rewording", language=query.language, others=others):
+                    others.append(text)
                     yield Variant("rewording", self._encoded(text, query), answering.rewording_weight)
 
     def translations(self, query: Query) -> Iterator[Variant]:
@@ -178,8 +177,8 @@ class _Stages:
     def _stop(self, seconds: float) -> Callable[[], bool]:
         return self.clock.before(seconds, reserved=self.tools.answering.min_writing_s)
 
-    def _is_fit(self, text: str, query: Query, *, stage: Stage, language: str) -> bool:
-        reason = fault_of(text, query, self.tools.tokenizer, language=language)
+    def _is_fit(self, text: str, query: Query, *, stage: Stage, language: str, others: Sequence[str] = ()) -> bool:
+        reason = fault_of(text, query, self.tools.tokenizer, language=language, others=others)
         if reason is not None:
             self.rejected.append(Rejected(stage, reason, text))
         return reason is None
@@ -200,7 +199,9 @@ def explained(understood: Understood, found: Retrieved, snapshot: Snapshot) -> E
     ]
     if query.hypothesis is not None:
         asked.append(Asked(HYDE, query.hypothesis.text, query.hypothesis.weight, (), ()))
-    return Explanation(understood.route, tuple(asked), understood.rejected, found.dropped, found.filtered_out)
+    return Explanation(
+        understood.route, tuple(asked), understood.rejected, found.dropped, found.filtered_out, understood.written
+    )
 
 
 def other_language(language: str, snapshot: Snapshot) -> str | None:

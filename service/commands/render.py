@@ -15,12 +15,13 @@ from service.commands.console import printable
 
 _SNIPPET_CHARS = 200
 _CLOSEST = 3
+_NOTHING = "Nothing was found."
 
 
 def hit_list(result: SearchResult) -> RenderableType:
     """Show each hit's place, heading and beginning."""
     if not result.hits:
-        return Text("Nothing was found.")
+        return Text(_NOTHING)
     return Group(*(_hit(number, hit) for number, hit in enumerate(result.hits, start=1)))
 
 
@@ -32,6 +33,8 @@ def explained_search(result: SearchResult) -> RenderableType:
     lines += [Text(f"  skipped {stage}", style="yellow") for stage in result.stages_skipped]
     for number, hit in enumerate(result.hits, start=1):
         lines += [Text(), *_opinions(number, hit)]
+    if not result.hits:
+        lines += [Text(), Text(_NOTHING)]
     if result.explanation.filtered_out:
         lines += [Text(), Text(f"{result.explanation.filtered_out} passages are outside of the filter.")]
     if result.explanation.dropped:
@@ -43,6 +46,8 @@ def explained_search(result: SearchResult) -> RenderableType:
 
 def _asked(explanation: Explanation) -> Iterator[Text]:
     yield Text.assemble(("Asked", "bold"), f" (by its form: {explanation.route})")
+    if explanation.written:
+        yield Text.assemble(("  written ", "yellow"), printable(explanation.written))
     for asked in explanation.asked:
         said = Text.assemble((f"  {asked.stage} ", "cyan"), printable(asked.text), (f"  × {asked.weight:g}", "dim"))
         unknown = [printable(term) for term in asked.terms if term not in asked.known]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from index.schema import Chunk, chunk_id
 from ingest.config import DuplicateConfig
-from ingest.dedupe import fold_duplicates
+from ingest.dedupe import are_duplicates, fold_duplicates
 
 CONFIG = DuplicateConfig()
 LONG = (
@@ -123,3 +123,37 @@ def test_every_chunk_is_kept_or_is_an_alternative(texts: list[str]) -> None:
     result = fold_duplicates(chunks, CONFIG)
     ids = [c.id for c in result] + [place.chunk_id for c in result for place in c.alternatives]
     assert sorted(ids) == sorted(c.id for c in chunks)
+
+
+class TestTwoChunks:
+    """Two chunks compared by themselves, with no search for candidates before it."""
+
+    ALIKE = LONG.replace("常用办法", "常见办法")
+
+    def test_they_are_duplicates_from_the_threshold_on(self) -> None:
+        letters = sum(character.isalnum() for character in LONG)
+        share = (letters - 9) / (letters + 1)  # five of the runs of five characters differ, on either side
+        one, other = chunk(LONG), chunk(self.ALIKE, "b.md")
+        assert are_duplicates(one, other, DuplicateConfig(threshold=share))
+        assert not are_duplicates(one, other, DuplicateConfig(threshold=share + 0.001))
+
+    def test_one_that_stands_whole_in_the_other_is_at_any_threshold(self) -> None:
+        strict = DuplicateConfig(threshold=1.0)
+        assert are_duplicates(chunk(LONG), chunk(LONG + "此外还有代价复杂度剪枝。" * 3, "b.md"), strict)
+        assert not are_duplicates(chunk(LONG), chunk(self.ALIKE, "b.md"), strict)
+
+    def test_a_short_text_is_only_where_text_and_heading_are_equal(self) -> None:
+        assert are_duplicates(chunk("可以。"), chunk("可以", "b.md"), CONFIG)
+        assert not are_duplicates(chunk("可以。"), chunk("可以。", heading=("林",)), CONFIG)
+        assert not are_duplicates(chunk("可以。"), chunk(f"可以。{LONG}", "b.md"), CONFIG)
+
+    @given(
+        st.sampled_from(
+            [LONG, ALIKE, LONG + "完。", LONG[:60], LONG.replace("不大", "大"), f"{LONG}共 3 种。", "可以。"]
+        ),
+        st.sampled_from([LONG, ALIKE, f"**{LONG}**", f"{LONG}共 4 种。", LONG[60:], "可以", "不可以。"]),
+    )
+    def test_they_are_what_is_folded_at_indexing_whichever_comes_first(self, one: str, other: str) -> None:
+        first, second = chunk(one, "a.md"), chunk(other, "b.md")
+        assert are_duplicates(first, second, CONFIG) == (len(fold_duplicates([first, second], CONFIG)) == 1)
+        assert are_duplicates(second, first, CONFIG) == are_duplicates(first, second, CONFIG)

@@ -75,6 +75,31 @@ def test_every_field_of_the_contract_reaches_the_engine(client: TestClient, engi
     assert 29 < asked.deadline_s <= 30
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_stages_are_switched_by_name(client: TestClient, engine: ToyEngine, stream: bool) -> None:
+    switched = {"glossary": False, "translation": True}
+    assert client.post("/v1/ask", json={**QUESTION, "stages": switched, "stream": stream}).status_code == 200
+    assert client.post("/v1/ask", json={**QUESTION, "stream": stream}).status_code == 200
+    assert [asked.stages for asked in engine.asked] == [switched, {}]
+
+
+@pytest.mark.parametrize("wrong", [{"stages": {"telepathy": True}}, {"stages": {"glossary": 1}}, {"explain": True}])
+def test_an_unknown_stage_and_what_only_a_search_can_do_are_refused(
+    client: TestClient, engine: ToyEngine, wrong: dict[str, Any]
+) -> None:
+    reply = client.post("/v1/ask", json={**QUESTION, **wrong})
+    assert (reply.status_code, reply.json()["error"]["type"]) == (422, "request_invalid")
+    assert engine.asked == []
+
+
+def test_an_answers_hits_are_not_explained(client: TestClient) -> None:
+    plain = client.post("/v1/ask", json=QUESTION).json()["hits"]
+    ((_, retrieval), *_) = events(client.post("/v1/ask", json={**QUESTION, "stream": True}).text)
+    assert retrieval["hits"] == plain
+    assert "explanation" not in retrieval
+    assert set().union(*plain) == {"chunk_id", "note", "heading", "lines", "text", "score", "signals"}
+
+
 def test_stages_that_were_skipped_are_passed_on(client: TestClient) -> None:
     assert client.post("/v1/ask", json={**QUESTION, "top_k": 7}).json()["stages_skipped"] == ["hyde"]
 
