@@ -44,9 +44,10 @@ class DenseConfig(Section):
     """One vector a chunk, searched with FAISS."""
 
     factory: str = Field(
-        default="Flat",
+        default="auto",
         min_length=1,
-        description="FAISS index factory string, for instance `Flat`, `HNSW32`, `IVF256,PQ48`, `IVF256,PQ48,RFlat`.",
+        description="FAISS index factory string, for instance `Flat`, `HNSW32`, `IVF256,PQ48`, `IVF256,PQ48,RFlat`; "
+        "`auto`: `Flat`, from 10,000 chunks on `SQfp16`, which finds the same in half the memory and less time.",
     )
     ef_construction: int = Field(default=200, ge=4, le=4096, description="HNSW: candidates while building.")
     ef_search: int = Field(default=128, ge=1, le=4096, description="HNSW: candidates while searching.")

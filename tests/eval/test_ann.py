@@ -193,7 +193,7 @@ def test_the_command_measures_the_published_snapshot(tmp_path: Path) -> None:
     assert shown.exit_code == 0, shown.output
     found = json.loads(shown.stdout)
     assert (found["vectors"], found["k"], found["queries"]) == (3, 2, 200)
-    assert found["provenance"]["settings"]["index"]["dense"]["factory"] == "Flat"
+    assert found["provenance"]["settings"]["index"]["dense"]["factory"] == "auto"
 
 
 def test_without_a_snapshot_there_is_nothing_to_measure(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from index.late import LateIndex
 from index.progress import Unheard
 
 PROVENANCE = Provenance(created="2024-05-01", machine={}, versions={}, settings={})
-STAGES = {"segmenting", "filter", "lexical", "dense", "fusion", "other"}
+STAGES = {"fold", "spans", "segmenting", "filter", "lexical", "dense", "fusion", "other"}
 
 
 def measured(*chunks: int, config: IndexConfig | None = None) -> BenchResults:
@@ -55,7 +55,7 @@ def test_the_ratio_is_that_of_the_medians_to_the_slowest_raw_call() -> None:
 def test_what_is_kept_is_told_by_part() -> None:
     (collection,) = measured(12).collections
     assert set(collection.build_s) == {"dense", "lexical", "late", "publishing", "opening"}
-    assert set(collection.disk_bytes_per_chunk) == {"chunks", "dense", "lexical", "late"}
+    assert set(collection.disk_bytes_per_chunk) == {"chunks", "dense", "glossary", "lexical", "late"}
     assert 64 < collection.disk_bytes_per_chunk["dense"] < 80
     assert collection.peak_bytes > 0
 

@@ -273,3 +273,17 @@ def test_a_missing_or_foreign_file_is_refused_by_name(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     with pytest.raises(StorageFailed, match=FILE):
         DenseIndex.build(VECTORS, DenseConfig()).save(tmp_path / "missing")
+
+
+@pytest.mark.parametrize(("rows", "built_as"), [(0, "Flat"), (9_999, "Flat"), (10_000, "SQfp16"), (10**6, "SQfp16")])
+def test_auto_keeps_halves_of_many_vectors(rows: int, built_as: str) -> None:
+    assert DenseConfig().factory == "auto"
+    assert fitted_factory("auto", rows, 384) == built_as
+
+
+def test_halves_find_what_whole_vectors_find() -> None:
+    whole, halves = (DenseIndex.build(VECTORS, DenseConfig(factory=factory)) for factory in ("Flat", "SQfp16"))
+    found, scores = halves.search(QUERIES, 10)
+    expected, exact = whole.search(QUERIES, 10)
+    assert np.mean(found == expected) > 0.95  # neighbours closer to each other than half a number's rounding may swap
+    assert np.abs(scores - exact).max() < 1e-2
