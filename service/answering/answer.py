@@ -11,6 +11,7 @@ from typing import Literal
 
 from index.errors import GenerationFailed, WeightsMissing
 from index.schema import Hit
+from ingest.language import language_of
 from service.answering.answerability import answerable_probability
 from service.answering.clock import Clock
 from service.answering.composing import CitedSentence, compose, without_list_mark
@@ -26,11 +27,12 @@ from service.answering.exchange import (
     SearchResult,
 )
 from service.answering.matching import matching_lines
-from service.answering.prompts import abstention
+from service.answering.prompts import abstention, greeting
 from service.answering.query import Query
 from service.answering.question import Condensed, as_asked, condense, rewrite
 from service.answering.rerank import LATE, NO_RERANKER
 from service.answering.retriever import PROBABILITY, RERANK, CandidateReading, Retrieved, choose_reranker, retrieve
+from service.answering.routing import is_small_talk
 from service.answering.timings import Timings, milliseconds_since
 from service.answering.tools import Tools
 from service.answering.understanding import explained, understand_question
@@ -78,6 +80,12 @@ def answer_stream(
     clock = Clock.of(request.deadline_s or tools.answering.deadline_s, cancelled)
     timings = Timings()
     started = time.perf_counter()
+    if is_small_talk(request.question):
+        nothing = SearchResult((), tools.snapshot.name)
+        yield RetrievalEvent(nothing)
+        text = greeting(language_of(request.question))
+        yield AnswerEvent(_abstained(text, nothing, timings, started))
+        return
     top_k = request.top_k or tools.answering.top_k
     reranker = choose_reranker(request.rerank, "hybrid", tools.snapshot, tools.answering)
     asked, not_rewritten = _condensed(request, tools, clock, timings)
@@ -99,7 +107,7 @@ def answer_stream(
     likeliest = max((hit.signals[PROBABILITY].score for hit in read if PROBABILITY in hit.signals), default=1.0)
     unlikely = likeliest < tools.answering.min_passage_probability
     if not sentences or unlikely or probability < tools.answering.min_answerable:
-        yield AnswerEvent(_abstained(query, found, timings, started))
+        yield AnswerEvent(_abstained(abstention(query.language), found, timings, started))
         return
 
     extract = choose_sentences(sentences, budget=tools.answering.extract_chars, cost=len)
@@ -226,9 +234,9 @@ def _holds_against(extract: Sequence[Sentence], written: Sequence[CitedSentence]
     return own >= theirs - _COVERAGE_RELIEF
 
 
-def _abstained(query: Query, found: SearchResult, timings: Timings, started: float) -> Answer:
+def _abstained(text: str, found: SearchResult, timings: Timings, started: float) -> Answer:
     return Answer(
-        text=abstention(query.language),
+        text=text,
         abstained=True,
         citations=(),
         hits=found.hits,

@@ -13,20 +13,22 @@ from service.answering.rankings import Ranking
 NEVER_ALIKE = 1.0
 """The similarity at which nothing is folded: what is wholly alike was folded at indexing."""
 
+_KEPT = 2
 _LEAST_SHARED = 0.35  # of the character pairs of two texts that may say the same
 
 
 def with_every_part(order: Ranking, parts: Sequence[Ranking]) -> Ranking:
-    """Let the whole question and its parts take turns: the best passage of each, then the second of each, and so on.
+    """Let the parts and the whole question take turns below the question's first two: the best of each, then the next.
 
     A row stands once, where it comes first; its score is that of ``order``, brought down where needed so that scores
     fall, or that of the row before it where ``order`` does not have it. Measured on questions made of two
     (docs/benchmarks.md): both have their evidence among the first five more often than by the whole question alone, by
-    sums or by maxima of scores.
+    sums or by maxima of scores; the first two stay because most questions of two clauses ask for one passage.
     """
     known = dict(order)
-    turns = itertools.zip_longest(*([row for row, _ in ranking] for ranking in (order, *parts)))
-    rows = dict.fromkeys(row for turn in turns for row in turn if row is not None)
+    head, rest = order[:_KEPT], order[_KEPT:]
+    turns = itertools.zip_longest(*([row for row, _ in ranking] for ranking in (*parts, rest)))
+    rows = dict.fromkeys([*(row for row, _ in head), *(row for turn in turns for row in turn if row is not None)])
     merged: Ranking = []
     for row in rows:
         last = merged[-1][1] if merged else known.get(row, 0.0)

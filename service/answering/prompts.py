@@ -21,6 +21,7 @@ class _Texts:
     instruction: str
     request: str
     abstention: str
+    greeting: str
     refusals: tuple[str, ...]
     hypothesis: str
     rewriting: str
@@ -35,6 +36,7 @@ _TEXTS = {
         instruction="你根据给出的笔记回答问题。只用笔记里的内容，用中文写两三句完整的话，不要重复问题，不要编造。",
         request="笔记：\n{passages}\n\n问题：{question}",
         abstention="笔记里没有找到能回答这个问题的内容。",
+        greeting="我只根据你的笔记回答问题：问一个笔记里写过的内容吧。",
         refusals=("没有提到", "没有提及", "没有说明", "未提及", "未提到", "没有相关", "无法回答", "无法确定"),
         hypothesis="针对问题写一小段教科书式的解答，一两句完整的话，直接说内容，不要重复问题，不要分点。",
         rewriting="把最后的追问改写成一个不看对话也能懂的完整问题，补上追问所指的东西。只写改写后的问题，不要回答它。",
@@ -47,6 +49,7 @@ _TEXTS = {
         instruction="你根據給出的筆記回答問題。只用筆記裡的內容，用繁體中文寫兩三句完整的話，不要重複問題，不要編造。",
         request="筆記：\n{passages}\n\n問題：{question}",
         abstention="筆記裡沒有找到能回答這個問題的內容。",
+        greeting="我只根據你的筆記回答問題：問一個筆記裡寫過的內容吧。",
         refusals=("沒有提到", "沒有提及", "沒有說明", "未提及", "未提到", "沒有相關", "無法回答", "無法確定"),
         hypothesis="針對問題用繁體中文寫一小段教科書式的解答，一兩句完整的話，直接說內容，不要重複問題，不要分點。",
         rewriting="把最後的追問用繁體中文改寫成一個不看對話也能懂的完整問題，補上追問所指的東西。只寫改寫後的問題，不要回答它。",
@@ -60,6 +63,7 @@ _TEXTS = {
         "complete sentences in English. Do not repeat the question and do not make anything up.",
         request="Notes:\n{passages}\n\nQuestion: {question}\nAnswer in English:",
         abstention="The notes do not say anything that answers this question.",
+        greeting="I answer questions from your notes only: ask about something that stands in them.",
         refusals=(
             "do not mention",
             "does not mention",
@@ -121,6 +125,11 @@ def _one_line(message: str) -> str:
 def abstention(language: str) -> str:
     """What is said when the notes do not say."""
     return _TEXTS[language].abstention
+
+
+def greeting(language: str) -> str:
+    """What is said to somebody who greets or thanks and asks the notes nothing."""
+    return _TEXTS[language].greeting
 
 
 def is_refusal(sentence: str, language: str) -> bool:

@@ -99,7 +99,7 @@ class Routed:
 def route(question: str, tokenizer: Tokenizer) -> Routed:
     """Tell by its form what kind of question it is."""
     text = " ".join(unify(question).split())
-    if _SMALL_TALK.fullmatch(text.rstrip(" 。.!！~～?？,，")):
+    if is_small_talk(text):
         return Routed("small-talk")
     parts = split(text, tokenizer)
     if parts:
@@ -107,6 +107,11 @@ def route(question: str, tokenizer: Tokenizer) -> Routed:
     if not _ASKS.search(text) and len(tokenizer.terms(text)) <= _MOST_TERMS:
         return Routed("term")
     return Routed("broad" if _BROAD.search(text) else "question")
+
+
+def is_small_talk(question: str) -> bool:
+    """Whether somebody greets, thanks or asks who is there, and asks the notes nothing."""
+    return _SMALL_TALK.fullmatch(unify(question).strip().rstrip(" 。.!！~～?？,，")) is not None
 
 
 def split(text: str, tokenizer: Tokenizer) -> tuple[str, ...]:

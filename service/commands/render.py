@@ -83,7 +83,7 @@ def _left_out(dropped: Dropped) -> Text:
 def answer_page(answer: Answer) -> RenderableType:
     """Show the checked answer, where it comes from, and its sources."""
     if answer.abstained:
-        return Group(Text(printable(answer.text)), Text(), *_closest(answer))
+        return Group(Text(printable(answer.text)), *(_closest(answer) if answer.hits else []))
     lines: list[RenderableType] = [Text(printable(answer.text)), Text()]
     if answer.written_by == "extract":
         lines += [Text("(The notes' own sentences: nothing here was written by a model.)", style="italic"), Text()]
@@ -95,11 +95,9 @@ def answer_page(answer: Answer) -> RenderableType:
 
 
 def _closest(answer: Answer) -> list[RenderableType]:
-    lines: list[RenderableType] = [Text("The notes do not say.", style="bold")]
-    if answer.hits:
-        lines.append(Text("Closest passages:"))
     chunks = [hit.chunk for hit in answer.hits[:_CLOSEST]]
-    return lines + [Text("  ") + _source(chunk.note, chunk.lines, chunk.heading) for chunk in chunks]
+    found = [Text("  ") + _source(chunk.note, chunk.lines, chunk.heading) for chunk in chunks]
+    return [Text(), Text("The notes do not say.", style="bold"), Text("Closest passages:"), *found]
 
 
 def _hit(number: int, hit: Hit) -> RenderableType:

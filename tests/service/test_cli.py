@@ -144,7 +144,7 @@ class TestAsk:
     def test_when_the_notes_do_not_say_it_says_so_plainly(self, opened: Opened) -> None:
         result = run("ask", "XYZ")
         assert result.exit_code == 0
-        assert "The notes do not say." in result.stdout
+        assert result.stdout == "笔记里没有写。\n"
         assert "Sources" not in result.stdout
 
     def test_json_is_the_reply_of_the_service_without_a_request_id(self, opened: Opened) -> None:

@@ -26,7 +26,7 @@ from service.answering.exchange import (
     TokenEvent,
     Turn,
 )
-from service.answering.prompts import abstention, build_prompt
+from service.answering.prompts import abstention, build_prompt, greeting
 from service.answering.tools import Tools
 from tests.service.answering.small_indexes import CONFIG, chunk, snapshot_of
 from tests.service.answering.toy_language_model import ToyLanguageModel
@@ -185,6 +185,13 @@ class TestAbstention:
     def test_so_is_finding_nothing(self, snapshot: Snapshot) -> None:
         given = answer(QUESTION, tools(snapshot, None), filter=ChunkFilter(path="nowhere/"))
         assert (given.abstained, given.hits) == (True, ())
+
+    @pytest.mark.parametrize(("said", "language"), [("谢谢！", "zh"), ("Hello", "en")])
+    def test_small_talk_is_answered_without_a_search(self, snapshot: Snapshot, said: str, language: str) -> None:
+        model = ToyLanguageModel([SATURATES])
+        given = answer(said, tools(snapshot, model), history=(Turn("user", QUESTION),))
+        assert (given.text, given.abstained, given.hits) == (greeting(language), True, ())
+        assert model.prompts == []
 
     def test_and_an_empty_index(self, tmp_path: Path) -> None:
         assert answer(QUESTION, tools(snapshot_of([], tmp_path), None)).abstained

@@ -44,14 +44,14 @@ parts = st.lists(rankings(), min_size=1, max_size=3)
 
 
 class TestParts:
-    def test_the_question_and_its_parts_take_turns(self) -> None:
-        order = [(1, 0.9), (2, 0.5), (3, 0.4)]
-        merged = with_every_part(order, [[(4, 0.8), (2, 0.3)], [(5, 0.7)]])
-        assert merged == [(1, 0.9), (4, 0.9), (5, 0.9), (2, 0.5), (3, 0.4)]
+    def test_parts_and_question_take_turns_below_its_first_two(self) -> None:
+        order = [(1, 0.9), (2, 0.5), (3, 0.4), (6, 0.2)]
+        merged = with_every_part(order, [[(4, 0.8), (7, 0.3)], [(5, 0.7)]])
+        assert merged == [(1, 0.9), (2, 0.5), (4, 0.5), (5, 0.5), (3, 0.4), (7, 0.4), (6, 0.2)]
 
     def test_a_row_that_a_part_moves_up_brings_the_scores_after_it_down(self) -> None:
-        order = [(1, 0.9), (2, 0.5), (3, 0.4), (4, 0.3)]
-        assert with_every_part(order, [[(3, 0.8)]]) == [(1, 0.9), (3, 0.4), (2, 0.4), (4, 0.3)]
+        order = [(1, 0.9), (2, 0.5), (3, 0.4), (4, 0.3), (5, 0.2)]
+        assert with_every_part(order, [[(4, 0.8)]]) == [(1, 0.9), (2, 0.5), (4, 0.3), (3, 0.3), (5, 0.2)]
 
     def test_a_part_finds_what_the_whole_question_does_not(self) -> None:
         assert with_every_part([], [[(2, 0.3)], [(1, 0.9), (2, 0.2)]]) == [(2, 0.0), (1, 0.0)]
@@ -76,7 +76,7 @@ class TestParts:
         merged = [row for row, _ in with_every_part(order, others)]
         for ranking in (order, *others):
             for turn, (row, _) in enumerate(ranking, start=1):
-                assert row in merged[: turn * (1 + len(others))]
+                assert row in merged[: 2 + turn * (1 + len(others))]
 
     @given(rankings())
     def test_no_parts_or_parts_that_agree_change_nothing(self, order: Ranking) -> None:
