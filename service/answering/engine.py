@@ -98,14 +98,15 @@ class Engine:
         with self._opening:
             current = current_name(self._data)
             if current != self._current:
-                self._snapshot, self._problem = self._open()
+                snapshot, self._problem = self._open()
+                self._prepare(snapshot)
+                self._snapshot = snapshot
                 self._current = current
 
     def ready(self) -> None:
         """Load what is not loaded yet; raises the AsknotesError that keeps questions from being answered."""
         self._open_language_model()
-        if self._settings.answering.spelling:
-            vocabulary_of(self._snapshot)
+        self._prepare(self._snapshot)
         reranker = self._settings.answering.reranker
         if reranker not in {NO_RERANKER, LATE}:
             self._reranker(reranker)
@@ -133,6 +134,11 @@ class Engine:
                 model = self._open_language_model() if name in LANGUAGE_MODEL_RERANKERS else None
                 self._rerankers[name] = reranker_of(self._settings, name, model)
             return self._rerankers[name]
+
+    def _prepare(self, snapshot: Snapshot) -> None:
+        """Do beforehand what the first question would wait for: up to seconds for many notes."""
+        if self._settings.answering.spelling:
+            vocabulary_of(snapshot)
 
     def _open(self) -> tuple[Snapshot, AsknotesError | None]:
         return open_current(self._data, self._settings.index, self._fingerprints())
