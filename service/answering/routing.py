@@ -54,6 +54,9 @@ _LISTED = re.compile(
     rf"(?:(?P<comma>,)\s*(?P<clause>[^;?!。]{{0,80}}{_EACH}[^;?!。]*)|(?P<asked>{_EACH}[^;?!。]*))",
     re.IGNORECASE,
 )
+_TOLD_TO_COMPARE = re.compile(
+    rf"(?:请|帮我)? ?(?:比较|对比)(?:一下|(?![{_HAN}])) ?(?P<items>{_ITEM}{{1,60}}(?:、{_ITEM}{{1,40}}){{0,12}})[?。]?"
+)
 # "Unigram 三种子词算法挑选的标准", "PPO 的目标函数", "PPO有什么": the last thing and what is asked of all of them.
 _ATTRIBUTE = re.compile(
     r"(?P<item>.+?)\s*(?:这?[两二三四几](?:种|个|者|类|件事上)|的|(?<=[A-Za-z0-9])\s(?=[^\sA-Za-z0-9])|(?=[有是](?:什么|何|啥|哪些|没有)))"
@@ -138,18 +141,21 @@ def _compared(text: str) -> list[str]:
 
 def _listed(text: str) -> list[str]:
     found = _LISTED.search(text)
-    if not found or _is_told(found["clause"] or found["asked"]):
-        return []
-    *items, last = _items(text, *found.span("items"))
+    if found and not _is_told(found["clause"] or found["asked"]):
+        return _with_what_is_asked(_items(text, *found.span("items")), found["clause"] or found["asked"])
+    told_to = _TOLD_TO_COMPARE.fullmatch(text)
+    return _with_what_is_asked(_items(text, *told_to.span("items")), "") if told_to else []
+
+
+def _with_what_is_asked(listed: list[str], asked: str) -> list[str]:
+    *items, last = listed
     if not items:
         return []
     attribute = _ATTRIBUTE.fullmatch(last)
     if attribute:
         last = attribute["item"]
     # "有什么区别" asks for nothing that a passage about one of the things would say; "怎么训练" does.
-    common = _ASKED_OF_BOTH.sub(
-        " ", f"{attribute['attribute'] if attribute else ''} {found['clause'] or found['asked']}"
-    )
+    common = _ASKED_OF_BOTH.sub(" ", f"{attribute['attribute'] if attribute else ''} {asked}")
     return [" ".join(f"{item} {common}".split()).rstrip(", ") for item in (*items, last)]
 
 

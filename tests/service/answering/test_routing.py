@@ -104,6 +104,9 @@ class TestThingsCompared:
         [
             ("BM25、TF-IDF 和 DPR 各自怎么打分？", ("BM25 怎么打分", "TF-IDF 怎么打分", "DPR 怎么打分")),
             ("Adam 和 SGD 都需要预热吗？", ("Adam 需要预热", "SGD 需要预热")),
+            ("比较 Adam 和 SGD", ("Adam", "SGD")),
+            ("比较一下A、B和C的收敛速度", ("A 收敛速度", "B 收敛速度", "C 收敛速度")),
+            ("請對比 LoRA 與全參微調的顯存。", ("LoRA 显存", "全参微调 显存")),
             ("對比 Adam 與 SGD，哪個更省顯存？", ("Adam 更省显存", "SGD 更省显存")),
             ("注意力和卷积，谁更适合长文本？", ("注意力 谁更适合长文本", "卷积 谁更适合长文本")),
             ("PPO 和 DPO 的目标函数有什么不同？", ("PPO 目标函数", "DPO 目标函数")),
@@ -221,6 +224,7 @@ class TestOneQuestion:
             "和 BM25 有什么区别？",
             "BM25 和？",
             "怎么比较两个模型？",
+            "比较常用的优化器和学习率是多少？",
         ],
     )
     def test_it_is_not_split(self, question: str) -> None:
