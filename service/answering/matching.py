@@ -17,15 +17,25 @@ _MOST_LINES = 3
 def matching_lines(text: str, query: Query, lexical: LexicalIndex, tokenizer: Tokenizer) -> tuple[str, ...]:
     """Return up to three lines of ``text``, as they stand there and in their order, that hold most of the question.
 
-    A line counts by the idf of the terms that it shares with the question and its variants, found by the tokenizer of
-    the index; one with less than a fifth of all of it is no match. None where question and passage share no words.
+    A line counts by the idf of the terms that it shares with the question, or with the variant or part that it shares
+    most with, found by the tokenizer of the index; one with less than a fifth of all of it is no match. None where
+    question and passage share no words.
     """
-    asked = list(dict.fromkeys([*query.terms, *(term for variant in query.variants for term in variant.query.terms)]))
-    rarity = dict(zip(asked, lexical.idf(asked).tolist(), strict=True))
+    ways = [query, *(variant.query for variant in query.variants), *query.parts]
+    rarities = [_rarity(way.terms, lexical) for way in ways]
     lines = [line for line in text.splitlines() if line.strip()]
-    shares = np.array([_share(tokenizer.terms(line), rarity) for line in lines])
+    shares = np.array([_best_share(tokenizer.terms(line), rarities) for line in lines])
     best = np.argsort(-shares, kind="stable")[:_MOST_LINES]
     return tuple(lines[i] for i in sorted(best.tolist()) if shares[i] >= _LEAST_SHARE)
+
+
+def _rarity(terms: Sequence[str], lexical: LexicalIndex) -> dict[str, float]:
+    distinct = list(dict.fromkeys(terms))
+    return dict(zip(distinct, lexical.idf(distinct).tolist(), strict=True))
+
+
+def _best_share(terms: Sequence[str], rarities: Sequence[dict[str, float]]) -> float:
+    return max(_share(terms, rarity) for rarity in rarities)
 
 
 def _share(terms: Sequence[str], rarity: dict[str, float]) -> float:

@@ -78,6 +78,12 @@ def test_the_words_of_another_way_to_ask_match_as_well(lexical: LexicalIndex) ->
     assert matched("rare\nsome", "some", lexical, "rare") == ("rare", "some")
 
 
+def test_unknown_words_of_another_way_to_ask_hide_no_line(lexical: LexicalIndex) -> None:
+    unknown = "zyzzyva quux frobnicate gadzooks"
+    assert matched("BM25 counts words", "BM25", lexical, unknown) == matched("BM25 counts words", "BM25", lexical)
+    assert matched("BM25 counts words", "BM25", lexical)
+
+
 def test_terms_are_those_of_the_index(lexical: LexicalIndex) -> None:
     assert matched("Halves\nＲＡＲＥ", "rare", lexical) == ("ＲＡＲＥ",)
     assert matched("自注意力讓每個詞看見其他詞\n另一行", "注意力的作用", lexical) == ("自注意力讓每個詞看見其他詞",)
