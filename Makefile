@@ -30,7 +30,7 @@ demo: models ## set up, index the sample notes, ask one question and print the c
 test: $(VENV)/.installed-dev models ## set up and run every test, those with the bundled weights too
 	$(BIN)/python -m pytest
 
-quick: $(VENV)/.installed-dev ## the tests without models, killed processes and exports: under two minutes
+quick: $(VENV)/.installed-dev ## the tests without models, training, killed processes and exports: four minutes
 	$(BIN)/python -m pytest -m 'not bundled and not slow'
 
 gate: models ## retrieval on the sample notes must reach docs/baselines/sample-notes.json

@@ -14,6 +14,8 @@ from service.cli import Commands
 from service.commands.lazy import LazyCommand, LazyGroup, plain_app
 from tests.eval.tuning.two_languages import indexed_settings, small_encoder, write_pairs
 
+pytestmark = pytest.mark.slow  # a small encoder is trained and tried
+
 
 class _Group(LazyGroup):
     lazy_commands = {**Commands.lazy_commands, "tune": LazyCommand("eval.commands.tune", "It.")}  # noqa: RUF012 - as its base declares it

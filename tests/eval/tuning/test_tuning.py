@@ -30,6 +30,8 @@ from service.settings import Settings
 from tests.eval.small_notes import question, write_lines
 from tests.eval.tuning.two_languages import PROMPTS, indexed_settings, small_encoder, write_pairs
 
+pytestmark = pytest.mark.slow  # a small encoder is trained and tried
+
 LEARNING = TrainingOptions(epochs=8, batch_size=12, learning_rate=3e-3)
 LEARNING_NOTHING = TrainingOptions(epochs=1, learning_rate=1e-12)
 
