@@ -26,10 +26,9 @@ from service.answering.exchange import (
     SearchResult,
 )
 from service.answering.generator import LanguageModel, TransformersModel
-from service.answering.hyde import is_wanted
 from service.answering.rerank import LANGUAGE_MODEL_RERANKERS, LATE, NO_RERANKER, Reranker, calibration_of, reranker_of
 from service.answering.tools import Tools
-from service.answering.understanding import vocabulary_of
+from service.answering.understanding import vocabulary_of, writes_with_model
 from service.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -151,8 +150,8 @@ class Engine:
         }
 
     def _language_model_for(self, request: SearchRequest) -> LanguageModel | None:
-        """The model where the search wants a hypothetical answer; one that cannot be opened is done without."""
-        if not is_wanted(request.hyde, self._settings.answering):
+        """The model where a stage of the search writes with it; one that cannot be opened is done without."""
+        if not writes_with_model(request, self._settings.answering):
             return None
         try:
             return self._open_language_model()

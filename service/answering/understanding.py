@@ -17,6 +17,7 @@ from index.passages import embedded_text
 from index.snapshot import Snapshot
 from ingest.language import language_of
 from service.answering.clock import Clock
+from service.answering.config import AnsweringConfig
 from service.answering.exchange import SearchRequest, Stage
 from service.answering.explanation import Asked, Explanation, Rejected
 from service.answering.generator import LanguageModel
@@ -128,11 +129,11 @@ class _Stages:
 
     def translations(self, query: Query) -> Iterator[Variant]:
         answering = self.tools.answering
-        language = other_language(query.language, self.tools.snapshot)
-        if language is None:
+        if not self._is_on("translation", configured=answering.translation):
             return
-        model = self._model_for("translation", configured=answering.translation)
-        if model is None:
+        language = other_language(query.language, self.tools.snapshot)
+        model = self._model_for("translation", configured=answering.translation) if language else None
+        if language is None or model is None:
             return
         with self.timings.measure("translation"):
             text = write_translation(
@@ -164,7 +165,7 @@ class _Stages:
             return None
 
     def _is_on(self, stage: Stage, *, configured: bool) -> bool:
-        return self.request.stages.get(stage, configured)
+        return _is_on(self.request, stage, configured=configured)
 
     def _model_for(self, stage: Stage, *, configured: bool) -> LanguageModel | None:
         """The language model for a stage that is on; a stage that is on without one is skipped."""
@@ -185,6 +186,19 @@ class _Stages:
 
     def _encoded(self, text: str, query: Query) -> Query:
         return understand(text, self.tools.encoder, self.tools.tokenizer, query.language)
+
+
+def writes_with_model(request: SearchRequest, answering: AnsweringConfig) -> bool:
+    """Whether a stage that is on has the language model write."""
+    return (
+        is_wanted(request.hyde, answering)
+        or _is_on(request, "rewording", configured=answering.rewording)
+        or _is_on(request, "translation", configured=answering.translation)
+    )
+
+
+def _is_on(request: SearchRequest, stage: Stage, *, configured: bool) -> bool:
+    return request.stages.get(stage, configured)
 
 
 def explained(understood: Understood, found: Retrieved, snapshot: Snapshot) -> Explanation:
@@ -221,9 +235,6 @@ def vocabulary_of(snapshot: Snapshot) -> Vocabulary:
     """The vocabulary that spelling is repaired with, built when first asked for and kept as long as the index."""
     with _building:
         if snapshot.lexical not in _vocabularies:
-            frequency, texts = (
-                snapshot.lexical.document_frequencies(),
-                (embedded_text(chunk) for chunk in snapshot.chunks),
-            )
-            _vocabularies[snapshot.lexical] = Vocabulary.build(frequency, texts)
+            texts = (embedded_text(chunk) for chunk in snapshot.chunks)
+            _vocabularies[snapshot.lexical] = Vocabulary.build(snapshot.lexical.document_frequencies(), texts)
         return _vocabularies[snapshot.lexical]

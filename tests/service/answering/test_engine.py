@@ -135,6 +135,18 @@ class TestQuestions:
             assert found.stages_skipped == ()
         assert len(model.prompts) == 1, "what was written is remembered"
 
+    def test_a_search_opens_the_model_for_a_stage_that_writes_with_it(
+        self, tmp_path: Path, publish: Publish, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        publish(tea=TEA)
+        model = ToyLanguageModel(["绿茶该拿多热的水冲？"])
+        engine = with_model(monkeypatch, tmp_path / "data", model)
+        found = engine.search(SearchRequest(QUESTION, stages={"rewording": True}, explain=True))
+        assert found.stages_skipped == ()
+        assert len(model.prompts) == 1
+        assert found.explanation is not None
+        assert "rewording" in [asked.stage for asked in found.explanation.asked]
+
     def test_a_model_that_cannot_be_opened_fails_no_search(
         self, tmp_path: Path, publish: Publish, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
