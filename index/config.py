@@ -73,7 +73,8 @@ class LexicalConfig(Section):
         default=0.0,
         ge=0.0,
         le=10.0,
-        description="What a term that was added to find a chunk by counts beside one of its body; 0: nothing.",
+        description="What another name, by the notes' glossary, of what a chunk names counts beside a term of its body; "
+        "0: they are not looked up. To use them takes an index that was built with more than 0.",
     )
 
 

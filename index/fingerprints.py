@@ -21,7 +21,7 @@ def index_fingerprints(config: IndexConfig, encoder: TextEncoder, tokenizer: Tok
         "tokenizer": tokenizer.fingerprint,
         "passages": str(PASSAGES_VERSION),
         "dense index": digest(config.dense.model_dump(include={"factory", "ef_construction", "seed"})),
-        "lexical index": str(POSTINGS_VERSION),
+        "lexical index": digest({"version": POSTINGS_VERSION, "expanded": config.lexical.expansion_weight > 0}),
         "late index": digest(
             {
                 "version": LATE_VERSION,

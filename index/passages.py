@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from index.glossary import NO_GLOSSARY, Glossary, expansion_terms
 from index.postings import LexicalDocument
 from index.schema import Chunk
 from index.tokenizer import Tokenizer
@@ -17,10 +18,13 @@ def embedded_text(chunk: Chunk) -> str:
     return "\n".join([*heading_lines(chunk), chunk.text])
 
 
-def lexical_document(chunk: Chunk, tokenizer: Tokenizer) -> LexicalDocument:
-    """What BM25 counts, by field: the terms of the heading path and those of the body."""
-    heading = tokenizer.terms("\n".join(heading_lines(chunk)))
-    return LexicalDocument(heading=heading, body=tokenizer.terms(chunk.text))
+def lexical_document(chunk: Chunk, tokenizer: Tokenizer, glossary: Glossary = NO_GLOSSARY) -> LexicalDocument:
+    """What BM25 counts, by field: heading path, body, and what the glossary calls their names elsewhere."""
+    return LexicalDocument(
+        heading=tokenizer.terms("\n".join(heading_lines(chunk))),
+        body=tokenizer.terms(chunk.text),
+        expansion=expansion_terms(embedded_text(chunk), glossary, tokenizer) if glossary.pairs else (),
+    )
 
 
 def heading_lines(chunk: Chunk) -> list[str]:

@@ -116,9 +116,17 @@ def index_notes(
         if previous and sound and not full and _nothing_changed(counts, previous, fingerprints, sources):
             return _summary(previous, counts, embedded=0, seconds=watch.seconds)
         chunked = _chunk(read.notes, ingest, encoder, heard)
+        glossary = mine_glossary(chunked.chunks)
         with storage_errors("Writing the embedding cache"), _open_cache(cache, data) as encodings:
             parts, embedded = build_parts(
-                chunked.chunks, encodings, config, encoder=encoder, tokenizer=tokenizer, full=full, listener=heard
+                chunked.chunks,
+                encodings,
+                config,
+                encoder=encoder,
+                tokenizer=tokenizer,
+                full=full,
+                listener=heard,
+                glossary=glossary,
             )
         manifest = publish(
             data,
@@ -127,7 +135,7 @@ def index_notes(
                 dense=parts.dense,
                 lexical=parts.lexical,
                 late=parts.late,
-                glossary=mine_glossary(chunked.chunks),
+                glossary=glossary,
                 fingerprints=fingerprints,
                 sources=tuple(str(path) for path in sources),
                 notes={

@@ -1,4 +1,4 @@
-"""What the notes call the terms of a question elsewhere: further terms for BM25, and the question in their words.
+"""A question in the words that the notes use elsewhere for what it names.
 
 The names come from the notes themselves (index/glossary.py). An English question gets the Chinese names of its terms, a
 Chinese one the English names and synonyms; the question itself is never replaced, only searched with beside them.
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from index.glossary import Glossary, Mention, expansion_terms, is_chinese
+from index.glossary import Glossary, Mention, is_chinese
 from index.tokenizer import Tokenizer
 
 
@@ -20,12 +20,11 @@ from index.tokenizer import Tokenizer
 class TermExpansion:
     """A question under the other names of its terms.
 
-    ``terms`` are for BM25, each once and none of the question's own. ``text`` is the question with the likeliest other
+    ``text`` is the question with the likeliest other
     name in the place of each known one, to be searched with as a variant; the question itself where there is none.
     ``names_only``: the question asks for nothing but names that the glossary knows (``什么是 RoPE``).
     """
 
-    terms: tuple[str, ...]
     text: str
     names_only: bool
 
@@ -35,7 +34,6 @@ def expand_terms(question: str, glossary: Glossary, tokenizer: Tokenizer) -> Ter
     mentions = glossary.mentions(question)
     named = {term for mention in mentions for term in tokenizer.terms(question[mention.start : mention.end])}
     return TermExpansion(
-        terms=tuple(expansion_terms(question, glossary, tokenizer)),
         text=_in_other_names(question, mentions),
         names_only=bool(mentions) and set(tokenizer.terms(question)) <= named,
     )

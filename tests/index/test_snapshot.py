@@ -242,7 +242,7 @@ def test_every_fingerprint_must_be_the_configured_one(data: Path) -> None:
         ("lexical", "engine", "rank-bm25", None),
         ("lexical", "k1", 1.2, None),
         ("lexical", "heading_weight", 3.0, None),
-        ("lexical", "expansion_weight", 1.0, None),
+        ("lexical", "expansion_weight", 1.0, "lexical index"),
         ("late", "exhaustive_tokens", 1, None),
         ("late", "idf_power", 1.0, None),
     ],

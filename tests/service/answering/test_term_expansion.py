@@ -24,21 +24,11 @@ def expanded(question: str) -> TermExpansion:
 
 
 def test_an_english_question_gets_the_chinese_name() -> None:
-    expansion = expanded("What does self-attention cost?")
-
-    assert {"注意力", "自"} <= set(expansion.terms)
-    assert expansion.text == "What does 自注意力 cost?"
+    assert expanded("What does self-attention cost?").text == "What does 自注意力 cost?"
 
 
-def test_a_chinese_question_gets_english_names_and_synonyms() -> None:
-    expansion = expanded("自注意力和交叉熵")
-
-    assert {"selfattention", "对数", "损失"} <= set(expansion.terms)
-    assert expansion.text == "self-attention 和交叉熵"
-
-
-def test_terms_that_the_question_has_itself_are_not_added() -> None:
-    assert expanded("self-attention 就是自注意力吗").terms == ("sa",)
+def test_a_chinese_question_gets_english_names_but_no_synonyms() -> None:
+    assert expanded("自注意力和交叉熵").text == "self-attention 和交叉熵"
 
 
 @pytest.mark.parametrize("question", ["RAG", "什么是 RAG？", "what is self-attention", "自注意力和交叉熵是什么"])
@@ -53,7 +43,7 @@ def test_a_question_for_more_or_for_an_unknown_name(question: str) -> None:
 
 @pytest.mark.parametrize("question", ["怎么做饭", "", "？", "a  b"])
 def test_a_question_without_known_names_is_left_as_it_is(question: str) -> None:
-    assert expanded(question) == TermExpansion(terms=(), text=question, names_only=False)
+    assert expanded(question) == TermExpansion(text=question, names_only=False)
 
 
 def test_every_name_of_a_question_is_replaced() -> None:
