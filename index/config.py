@@ -73,7 +73,7 @@ class LexicalConfig(Section):
         default=0.0,
         ge=0.0,
         le=10.0,
-        description="What another name, by the notes' glossary, of what a chunk names counts beside a term of its body; "
+        description="What another name, by the notes' glossary, of what a chunk names counts beside a body's term; "
         "0: they are not looked up. To use them takes an index that was built with more than 0.",
     )
 

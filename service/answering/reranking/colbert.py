@@ -14,7 +14,6 @@ from __future__ import annotations
 import functools
 import json
 import string
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,7 +34,7 @@ from index.encoder import choose_device
 from index.errors import AsknotesError, WeightsCorrupt
 from index.weights import ResolvedModel
 from service.answering.reranking.cross_encoder import SCORING_HEADS
-from service.answering.reranking.passage_reading import finite, never, positions_of, scores_in_batches
+from service.answering.reranking.passage_reading import ModelReranker, finite, never, positions_of, scores_in_batches
 
 _Kind = TypeVar("_Kind", dict[str, Any], list[dict[str, Any]])
 _PROJECTION = "linear.weight"
@@ -45,7 +44,7 @@ _MODEL_TYPES = frozenset({"ColBERT", "MultiVectorEncoder"})  # PyLate's and sent
 _PYLATE_SETTINGS = frozenset({"query_prefix", "document_prefix", "do_query_expansion", "attend_to_expansion_tokens"})
 
 
-class ColbertReranker:
+class ColbertReranker(ModelReranker[MultiVectorEncoder]):
     """A Reranker on a ColBERT checkpoint. Scores are sums of cosines over the question's tokens, [MASK] among them.
 
     A passage is read up to ``max_tokens``, though the checkpoint may have been trained on shorter ones. A question
@@ -53,28 +52,8 @@ class ColbertReranker:
     """
 
     def __init__(self, model: MultiVectorEncoder, *, name: str, batch_size: int, max_tokens: int) -> None:
-        self._model = model
-        self._name = name
-        self._batch_size = batch_size
-        self._max_tokens = min(max_tokens, positions_of(model))
-        _read_up_to(model, self._max_tokens, name)
-        # A fast tokenizer keeps truncation as state and refuses a second borrower: one lock for it and the model.
-        self._lock = threading.Lock()
-
-    @property
-    def name(self) -> str:
-        """The model's name in the config."""
-        return self._name
-
-    @property
-    def device(self) -> str:
-        """Where the forward pass runs, ``cpu`` or ``cuda:0``."""
-        return str(self._model.device)
-
-    @property
-    def max_tokens(self) -> int:
-        """Longest passage that is read, marker and special tokens included."""
-        return self._max_tokens
+        super().__init__(model, name=name, batch_size=batch_size, max_tokens=min(max_tokens, positions_of(model)))
+        _read_up_to(model, self.max_tokens, name)
 
     def scores(self, question: str, passages: Sequence[str], *, stop: Callable[[], bool] = never) -> np.ndarray:
         """(n,) float32 for the first n passages, higher is better; ``stop`` is asked before every batch.

@@ -5,7 +5,6 @@ A cross-encoder reads question and passage as one input (Nogueira & Cho 2019, "P
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from index import weights
 from index.encoder import choose_device
 from index.errors import AsknotesError, ConfigInvalid, WeightsCorrupt, WeightsMissing
 from index.weights import ResolvedModel
-from service.answering.reranking.passage_reading import finite, longest_input, never, scores_in_batches
+from service.answering.reranking.passage_reading import ModelReranker, finite, longest_input, never, scores_in_batches
 
 # A question may take this share of the input; the tokenizer's own truncation, longest of the two first, then never
 # reaches it, as where both are too long together the passage is the longer one.
@@ -27,35 +26,15 @@ _QUESTION_SHARE = 0.25
 SCORING_HEADS = ("ForSequenceClassification", "ForCausalLM")
 
 
-class CrossEncoderReranker:
+class CrossEncoderReranker(ModelReranker[CrossEncoder]):
     """A Reranker on a CrossEncoder. Scores are logits: no sigmoid that would make good passages equal.
 
     The scores are the same for any ``batch_size`` but for rounding (padding changes the shape of the products).
     """
 
     def __init__(self, model: CrossEncoder, *, name: str, batch_size: int, max_tokens: int) -> None:
-        self._model = model
-        self._name = name
-        self._batch_size = batch_size
-        self._max_tokens = min(max_tokens, longest_input(model))
-        model.max_seq_length = self._max_tokens
-        # A fast tokenizer keeps truncation as state and refuses a second borrower: one lock for it and the model.
-        self._lock = threading.Lock()
-
-    @property
-    def name(self) -> str:
-        """The model's name in the config."""
-        return self._name
-
-    @property
-    def device(self) -> str:
-        """Where the forward pass runs, ``cpu`` or ``cuda:0``."""
-        return str(self._model.device)
-
-    @property
-    def max_tokens(self) -> int:
-        """Longest input that is read, question, passage and special tokens together."""
-        return self._max_tokens
+        super().__init__(model, name=name, batch_size=batch_size, max_tokens=min(max_tokens, longest_input(model)))
+        model.max_seq_length = self.max_tokens
 
     def scores(self, question: str, passages: Sequence[str], *, stop: Callable[[], bool] = never) -> np.ndarray:
         """(n,) float32 for the first n passages, higher is better; ``stop`` is asked before every batch.

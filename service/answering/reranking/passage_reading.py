@@ -2,13 +2,43 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
 
 from index.errors import WeightsCorrupt
+
+_Model = TypeVar("_Model", bound=torch.nn.Module)
+
+
+class ModelReranker(Generic[_Model]):
+    """What every Reranker on a model of sentence-transformers has: its name, its place, and one reader at a time."""
+
+    def __init__(self, model: _Model, *, name: str, batch_size: int, max_tokens: int) -> None:
+        self._model = model
+        self._name = name
+        self._batch_size = batch_size
+        self._max_tokens = max_tokens
+        # A fast tokenizer keeps truncation as state and refuses a second borrower: one lock for it and the model.
+        self._lock = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        """The model's name in the config."""
+        return self._name
+
+    @property
+    def device(self) -> str:
+        """Where the forward pass runs, ``cpu`` or ``cuda:0``."""
+        return str(self._model.device)
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest input that is read, with the special tokens."""
+        return self._max_tokens
 
 
 def never() -> bool:
