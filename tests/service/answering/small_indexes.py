@@ -14,8 +14,9 @@ from index.snapshot import Manifest, Snapshot
 from index.tokenizer import Tokenizer
 from service.answering.config import AnsweringConfig
 from service.answering.exchange import ChunkFilter, SearchMode
+from service.answering.merging import NEVER_ALIKE
 from service.answering.query import Query, understand
-from service.answering.retriever import choose_reranker, retrieve
+from service.answering.retriever import CandidateReading, Retrieved, choose_reranker, retrieve
 from service.answering.timings import Timings
 from tests.toys import ToyEncoder
 
@@ -73,8 +74,26 @@ def find(
     top_k: int = 10,
     chunk_filter: ChunkFilter | None = None,
 ) -> list[Hit]:
+    return retrieved(
+        asked(question), snapshot, config=config, mode=mode, rerank=rerank, top_k=top_k, chunk_filter=chunk_filter
+    ).hits
+
+
+def retrieved(
+    query: Query,
+    snapshot: Snapshot,
+    *,
+    config: IndexConfig = CONFIG,
+    mode: SearchMode = "hybrid",
+    rerank: str | None = None,
+    top_k: int = 10,
+    chunk_filter: ChunkFilter | None = None,
+    span_chars: int = 0,
+    reading: CandidateReading | None = None,
+    fold_similarity: float = NEVER_ALIKE,
+) -> Retrieved:
     return retrieve(
-        asked(question),
+        query,
         snapshot,
         config,
         mode=mode,
@@ -82,4 +101,7 @@ def find(
         top_k=top_k,
         chunk_filter=chunk_filter,
         timings=Timings(),
-    ).hits
+        span_chars=span_chars,
+        reading=reading,
+        fold_similarity=fold_similarity,
+    )

@@ -16,9 +16,7 @@ from service.answering.exchange import ChunkFilter, SearchMode
 from service.answering.explanation import Rejected
 from service.answering.hyde import MAX_TOKENS, accepted, distinct_share, is_wanted, write_hypothesis
 from service.answering.query import Hypothesis
-from service.answering.retriever import choose_reranker, retrieve
-from service.answering.timings import Timings
-from tests.service.answering.small_indexes import asked, chunk, snapshot_of
+from tests.service.answering.small_indexes import asked, chunk, retrieved, snapshot_of
 from tests.service.answering.toy_language_model import ToyLanguageModel
 from tests.toys import ToyEncoder
 
@@ -107,16 +105,7 @@ class TestSearching:
         if weight is not None:
             query = replace(query, hypothesis=Hypothesis(ANSWER, ToyEncoder().encode_query(ANSWER).vector, weight))
         snapshot = snapshot_of(CHUNKS, folder, config)
-        return retrieve(
-            query,
-            snapshot,
-            config,
-            mode=mode,
-            reranker=choose_reranker(rerank, mode, snapshot, AnsweringConfig()),
-            top_k=10,
-            chunk_filter=chunk_filter,
-            timings=Timings(),
-        ).hits
+        return retrieved(query, snapshot, config=config, mode=mode, rerank=rerank, chunk_filter=chunk_filter).hits
 
     def test_it_is_a_ranking_of_its_own_in_rank_fusion(self, tmp_path: Path) -> None:
         hits = self.find(tmp_path, weight=0.5, rerank="none")
