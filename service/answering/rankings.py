@@ -13,6 +13,7 @@ import numpy as np
 
 from index.config import IndexConfig
 from index.fusion import reciprocal_rank_fusion
+from index.late import LateIndex
 from index.lexical import LexicalScores
 from index.snapshot import Snapshot
 from service.answering.exchange import SearchMode
@@ -65,10 +66,12 @@ def ranked(query: Query, scope: Scope, *, by_late: bool) -> Ranked:
     rankings, lexical = _first_stage(query, ways, scope)
     with scope.timings.measure("fusion"):
         order = _fused(rankings, query, ways, scope)
-    if by_late and scope.snapshot.late is not None:
+    late = scope.snapshot.late
+    if by_late and late is not None:
         with scope.timings.measure(LATE):
-            rows = _late_candidates(order, scope)
-            reranked = ranking_of(rows, _late_scores(rows, query, ways, scope, rankings, lexical=lexical))
+            rows = _late_candidates(order, late, scope)
+            scores = _late_scores(rows, late, ways, scope, rankings, lexical=lexical)
+            reranked = ranking_of(rows, scores + _hypothesis_term(rows, query, scope))
             order = reranked + below(reranked, order)
     return Ranked(order, rankings)
 
@@ -136,43 +139,40 @@ def _heard(way: _Way, scope: Scope) -> float:
     return _known(way.query, scope) if scope.mode == "hybrid" else 1.0
 
 
-def _late_candidates(order: Ranking, scope: Scope) -> np.ndarray:
-    late = scope.snapshot.late
-    if scope.mode == "hybrid" and late is not None and late.is_exhaustive:
+def _late_candidates(order: Ranking, late: LateIndex, scope: Scope) -> np.ndarray:
+    if scope.mode == "hybrid" and late.is_exhaustive:
         return np.arange(len(scope.snapshot.chunks)) if scope.allowed is None else np.flatnonzero(scope.allowed)
     return np.array([row for row, _ in order[: scope.config.late.candidates]], dtype=np.int64)
 
 
 def _late_scores(
     rows: np.ndarray,
-    query: Query,
+    late: LateIndex,
     ways: list[_Way],
     scope: Scope,
     rankings: dict[str, Ranking],
     *,
     lexical: Mapping[str, LexicalScores],
 ) -> np.ndarray:
-    """Weighted mean over the ways to ask of late interaction with BM25, and the hypothetical answer's term."""
+    """Weighted mean over the ways to ask of late interaction with BM25, (rows,)."""
     total: np.ndarray = np.zeros(len(rows), dtype=np.float32)
     for way in ways:
-        scores = scope.snapshot.late.scores(way.query.tokens, rows) if scope.snapshot.late is not None else total
+        scores = late.scores(way.query.tokens, rows)
         rankings[way.signal(LATE)] = ranking_of(rows, scores)
         scored = lexical.get(way.suffix) or scope.snapshot.lexical.scored(way.query.terms)
-        total = total + way.weight * _with_lexical(scores, rows, way.query, scored, scope)
-    return np.asarray(total / sum(way.weight for way in ways) + _hypothesis_term(rows, query, scope))
+        matched = scores / late.spread if late.spread > 0 else _standardised(scores)
+        total = total + way.weight * _with_lexical(matched, rows, way.query, scored, scope)
+    return np.asarray(total / sum(way.weight for way in ways))
 
 
 def _with_lexical(
-    scores: np.ndarray, rows: np.ndarray, query: Query, lexical: LexicalScores, scope: Scope
+    matched: np.ndarray, rows: np.ndarray, query: Query, lexical: LexicalScores, scope: Scope
 ) -> np.ndarray:
-    """Weighted sum of late interaction and BM25, each divided by its spread over the whole collection.
+    """Weighted sum of late interaction (``matched``) and BM25, each divided by its spread over the whole collection.
 
     Convex combination after Bruch, Gai & Ingber (TOIS 2023). The spreads are those of the collection, not of the
     candidates: among these BM25 differs less, and the same weight would mean less of it.
     """
-    snapshot = scope.snapshot
-    spread = snapshot.late.spread if snapshot.late is not None else 0.0
-    matched = scores / spread if spread > 0 else _standardised(scores)
     weight = scope.config.late.lexical_weight * _known(query, scope)
     return np.asarray(matched + weight * lexical.standardised(rows))
 
