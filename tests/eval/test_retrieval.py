@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,10 +10,10 @@ import ir_measures
 import pytest
 from ir_measures import RR, Success
 
-from eval.gate import BaselineInvalid, falls, make_baseline, read_baseline, write_baseline
+from eval.gate import GATED, BaselineInvalid, falls, make_baseline, read_baseline, write_baseline
 from eval.gold import GoldInvalid, read_gold
 from eval.indexes import NotesChanged
-from eval.results import ALL, RetrievalResults
+from eval.results import ALL, Figure, RetrievalResults
 from eval.retrieval import evaluate_retrieval
 from eval.run import SystemRun
 from eval.systems import choose_systems
@@ -188,6 +189,21 @@ class TestGate:
         worse, _ = evaluated(tea, "dense")
         renamed = generous.model_copy(update={"systems": {"dense": generous.systems["lexical"]}})
         assert falls(worse, renamed) == []
+
+    @pytest.mark.parametrize("questions", [3, 7, 56, 68, 997])
+    def test_one_question_fewer_passes_and_two_do_not(self, tea: TeaNotes, questions: int) -> None:
+        found, _ = evaluated(tea, "lexical")
+
+        def reached(count: int) -> RetrievalResults:
+            figure = Figure(count / questions, 0.0, 1.0, questions)
+            system = dataclasses.replace(found.systems[0], figures={ALL: dict.fromkeys(GATED, figure)})
+            gold = dataclasses.replace(found.gold, answerable=questions)
+            return dataclasses.replace(found, systems=[system], gold=gold)
+
+        for count in range(2, questions + 1):
+            baseline = make_baseline(reached(count))
+            assert falls(reached(count - 1), baseline) == []
+            assert [fall.measure for fall in falls(reached(count - 2), baseline)] == list(GATED)
 
     def test_other_questions_or_systems_cannot_be_held_against_it(self, tea: TeaNotes) -> None:
         found, _ = evaluated(tea, "lexical")
