@@ -8,27 +8,17 @@ acronym for several things.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from index.errors import IndexCorrupt
-from index.normalise import normalise
-from index.tokenizer import Tokenizer, stem
+from index.names import NameFinder, is_chinese, units_of
+from index.tokenizer import Tokenizer
 
 GLOSSARY_VERSION = 1
 GLOSSARY_FILE = "glossary.json"
-
-_HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_HAN_CHARACTER = re.compile(f"[{_HAN}]")
-_UNIT = re.compile(rf"[{_HAN}]|[^\W\d_{_HAN}]+|\d+")
-_HUMP = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-_SHORTEST_HUMP = 4
-
-Units = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,62 +42,25 @@ class Mention:
     others: tuple[str, ...]
 
 
-def name_key(name: str) -> str:
-    """What spellings of one name share: script variants, case, joints and inflection apart."""
-    return "".join(_units(name))
-
-
-def is_chinese(name: str) -> bool:
-    """Whether a name has a Chinese character, so that its other names in Latin letters are translations."""
-    return _HAN_CHARACTER.search(name) is not None
-
-
 class Glossary:
     """Pairs of names and where a text mentions them. Never changes, so threads share it."""
 
     def __init__(self, pairs: Iterable[TermPair]) -> None:
         self.pairs = tuple(sorted(pairs, key=lambda pair: (pair.names, pair.chunk_id)))
-        self._others: dict[Units, dict[str, int]] = {}
-        for pair in self.pairs:
-            for name, other in (pair.names, pair.names[::-1]):
-                for spelling in _spellings(name):
-                    self._others.setdefault(spelling, {})[other] = pair.count
-        lengths: dict[str, set[int]] = {}
-        for spelling in self._others:
-            lengths.setdefault(spelling[0], set()).add(len(spelling))
-        self._lengths = {first: sorted(found, reverse=True) for first, found in lengths.items()}
+        self._names = NameFinder(
+            (name, (other, pair.count)) for pair in self.pairs for name, other in (pair.names, pair.names[::-1])
+        )
 
     def other_names(self, name: str) -> tuple[str, ...]:
         """The other names of a name, those of the other script first, then the more frequent; none if unknown."""
-        return self._ordered(_units(name))
+        return _ordered(name, self._names.values(name))
 
     def mentions(self, text: str) -> list[Mention]:
         """Names in a text from left to right, the longest where several begin, none overlapping."""
-        places = [match.span() for match in _UNIT.finditer(text)]
-        units = tuple(_unit(text[start:end]) for start, end in places)
-        found: list[Mention] = []
-        position = 0
-        while position < len(units):
-            length = self._longest(units, position)
-            if length:
-                span = units[position : position + length]
-                last = places[position + length - 1]
-                found.append(Mention(places[position][0], last[1], self._ordered(span)))
-            position += length or 1
-        return found
-
-    def _longest(self, units: Units, position: int) -> int:
-        """How many units the longest name at a position has, 0 for none."""
-        for length in self._lengths.get(units[position], ()):
-            span = units[position : position + length]
-            if len(span) == length and span in self._others:
-                return length
-        return 0
-
-    def _ordered(self, units: Units) -> tuple[str, ...]:
-        chinese = any(is_chinese(unit) for unit in units)
-        others = self._others.get(units, {})
-        return tuple(sorted(others, key=lambda other: (is_chinese(other) == chinese, -others[other], other)))
+        return [
+            Mention(use.start, use.end, _ordered(text[use.start : use.end], use.values))
+            for use in self._names.uses(text)
+        ]
 
     def save(self, folder: Path) -> None:
         """Write ``glossary.json`` into a folder that exists; equal pairs give equal bytes."""
@@ -146,29 +99,14 @@ def _pairs(content: Mapping[str, Any]) -> list[TermPair]:
 def _pair(entry: Sequence[Any]) -> TermPair:
     first, second, count, chunk_id = entry
     texts = isinstance(first, str) and isinstance(second, str) and isinstance(chunk_id, str)
-    if not texts or type(count) is not int or count < 1 or not _units(first) or not _units(second):
+    if not texts or type(count) is not int or count < 1 or not units_of(first) or not units_of(second):
         raise ValueError(f"{entry!r} is no pair of names")
     return TermPair((first, second), count, chunk_id)
 
 
-def _units(text: str) -> Units:
-    return tuple(_unit(unit) for unit in _UNIT.findall(text))
-
-
-@lru_cache(maxsize=50_000)
-def _unit(text: str) -> str:
-    return stem(normalise(text))
-
-
-def _spellings(name: str) -> set[Units]:
-    """A name's units and, for Latin ones, those of its spellings with and without joints: LayerNorm, layer norm."""
-    units = _units(name)
-    if is_chinese(name):
-        return {units}
-    humps = _HUMP.findall(name)
-    split = {_units(" ".join(humps))} if all(len(hump) >= _SHORTEST_HUMP for hump in humps) and humps else set()
-    joined = {(stem(normalise("".join(_UNIT.findall(name)))),)} if len(units) > 1 else set()
-    return {units} | split | joined
+def _ordered(name: str, others: Sequence[tuple[str, int]]) -> tuple[str, ...]:
+    counts, chinese = dict(others), is_chinese(name)
+    return tuple(sorted(counts, key=lambda other: (is_chinese(other) == chinese, -counts[other], other)))
 
 
 NO_GLOSSARY = Glossary([])

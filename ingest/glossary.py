@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 
 import rjieba
 
-from index.glossary import Glossary, TermPair, name_key
+from index.glossary import Glossary, TermPair
+from index.names import name_key
 from index.schema import Chunk
 from ingest.term_pairs import Sighting, prose, sightings, title_sightings
 from ingest.term_shapes import (

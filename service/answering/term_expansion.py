@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from index.glossary import Glossary, Mention, is_chinese
+from index.glossary import Glossary, Mention
+from index.names import is_chinese
 from index.tokenizer import Tokenizer
 
 

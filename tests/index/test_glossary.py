@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from index.errors import IndexCorrupt
-from index.glossary import GLOSSARY_FILE, Glossary, TermPair, expansion_terms, name_key
+from index.glossary import GLOSSARY_FILE, Glossary, TermPair, expansion_terms
 from index.tokenizer import Tokenizer
 
 PAIRS = (
@@ -21,55 +21,16 @@ PAIRS = (
 GLOSSARY = Glossary(PAIRS)
 
 
-def mentioned(text: str) -> list[str]:
-    return [text[mention.start : mention.end] for mention in GLOSSARY.mentions(text)]
-
-
 def test_other_names_of_the_other_script_come_first_then_the_more_frequent() -> None:
     assert GLOSSARY.other_names("self-attention") == ("自注意力", "SA")
     assert GLOSSARY.other_names("自注意力") == ("self-attention", "SA")
     assert GLOSSARY.other_names("词袋") == ()
 
 
-def test_a_longer_name_hides_the_shorter_one_within() -> None:
-    assert mentioned("为什么自注意力比注意力贵") == ["自注意力", "注意力"]
-    assert mentioned("Self-attention or attention?") == ["Self-attention", "attention"]
-
-
-@pytest.mark.parametrize(
-    "written", ["Self-Attention", "self attention", "SelfAttention", "ｓｅｌｆ－ａｔｔｅｎｔｉｏｎｓ"]
-)
-def test_a_latin_name_is_known_in_every_spelling(written: str) -> None:
-    assert mentioned(f"什么是{written}") == [written]
-
-
-@pytest.mark.parametrize("written", ["LayerNorm", "layer norm", "layernorm", "Layer-Norm"])
-def test_a_compound_is_known_with_and_without_joints(written: str) -> None:
-    assert mentioned(f"why {written} here") == [written]
-
-
-def test_a_traditional_question_finds_the_simplified_name() -> None:
-    assert mentioned("什麼是層歸一化") == ["層歸一化"]
-
-
-def test_a_latin_name_is_no_part_of_a_word() -> None:
-    assert mentioned("the USA and attentive readers") == []
-
-
-def test_the_beginning_of_a_name_at_the_end_of_a_text_is_no_mention() -> None:
-    assert mentioned("self") == []
-    assert mentioned("层归一") == []
-
-
 def test_names_of_names_are_not_followed() -> None:
     glossary = Glossary([TermPair(("LR", "学习率"), 1, "a"), TermPair(("LR", "逻辑回归"), 1, "b")])
 
     assert glossary.other_names("学习率") == ("LR",)
-
-
-def test_one_key_for_the_spellings_of_a_name() -> None:
-    assert name_key("Self-Attention") == name_key("self attentions") == "selfattention"
-    assert name_key("自注意力") != name_key("注意力")
 
 
 def test_expansion_terms_are_those_of_other_names_that_the_text_lacks() -> None:
