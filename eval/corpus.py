@@ -35,6 +35,7 @@ from index.tokenizer import Tokenizer
 from ingest.chunker import chunk_note
 from ingest.clean import clean_note
 from ingest.language import language_of
+from ingest.questions import QuestionWriter, written_questions
 from service.settings import Settings
 
 RANKED = 100
@@ -78,12 +79,20 @@ class CorpusSource:
         tokenizer: Tokenizer,
         cache: EmbeddingCache,
         listener: ProgressListener,
+        writer: QuestionWriter | None = None,
     ) -> OpenedIndex:
         """Chunk and index every document; none is folded into another, and none is left without a chunk."""
         started = time.monotonic()
         chunks = list(self._chunks(settings, encoder, listener))
         parts, _ = build_parts(
-            chunks, cache, settings.index, encoder=encoder, tokenizer=tokenizer, full=False, listener=listener
+            chunks,
+            cache,
+            settings.index,
+            encoder=encoder,
+            tokenizer=tokenizer,
+            full=False,
+            listener=listener,
+            written={} if writer is None else written_questions(chunks, writer, cache.folder, listener),
         )
         late = parts.late.bytes_per_chunk * len(chunks) if parts.late else 0
         vectors = 4 * parts.dense.dimension * len(chunks)

@@ -26,12 +26,14 @@ from index.schema import Note
 from index.snapshot import Manifest, Snapshot, current_name, open_snapshot, verified_manifest
 from index.tokenizer import Tokenizer
 from ingest.pipeline import index_notes, ingest_fingerprints
+from ingest.questions import QuestionWriter
 from ingest.reader import read_notes
 from service.answering.drafting import Drafts
 from service.answering.generator import LanguageModel
 from service.answering.hyde import is_wanted
 from service.answering.rerank import LANGUAGE_MODEL_RERANKERS, WITHOUT_MODEL, Reranker, calibration_of, reranker_of
 from service.answering.tools import Tools
+from service.question_writing import question_writer
 from service.settings import Settings
 
 _FOLDER = "eval"
@@ -108,8 +110,9 @@ class IndexSource(Protocol):
         tokenizer: Tokenizer,
         cache: EmbeddingCache,
         listener: ProgressListener,
+        writer: QuestionWriter | None = None,
     ) -> OpenedIndex:
-        """Open or build it; the caller closes the snapshot."""
+        """Open or build it, with questions by ``writer`` about each chunk; the caller closes the snapshot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +156,14 @@ class Indexes:
     def prepare(self, settings: Settings, *, hyde: bool | None = None) -> PreparedIndex:
         """Return what searches with these settings, with the language model where ``hyde`` or they want it.
 
-        Raises what open_encoder, the source, the cache and, for a model that is missing, open_language_model raise.
+        Raises what open_encoder, the source, the cache, question_writer and, for a model that is missing,
+        open_language_model raise.
         """
         encoder = self._encoder(settings)
+        writer = question_writer(settings, functools.partial(self._language_model, settings))
         fingerprints = {
             **index_fingerprints(settings.index, encoder, self._tokenizer),
-            **ingest_fingerprints(settings.ingest),
+            **ingest_fingerprints(settings.ingest, writer),
         }
         sections = [section.model_dump_json() for section in (settings.index, settings.answering)]
         wants_model = is_wanted(hyde, settings.answering)
@@ -173,6 +178,7 @@ class Indexes:
                 tokenizer=self._tokenizer,
                 cache=self._cache,
                 listener=self._listener,
+                writer=writer,
             )
             tools = Tools(
                 snapshot=opened.snapshot,
@@ -231,6 +237,7 @@ class NotesSource:
         tokenizer: Tokenizer,  # noqa: ARG002 — index_notes makes its own, an equal one
         cache: EmbeddingCache,
         listener: ProgressListener,
+        writer: QuestionWriter | None = None,
     ) -> OpenedIndex:
         """Open the published snapshot if these settings built it, else one under the evaluations' own folder."""
         if self._published is not None and self._published.fingerprints == fingerprints:
@@ -238,7 +245,14 @@ class NotesSource:
         key = digest({"fingerprints": dict(fingerprints), "notes": [str(path) for path in self._paths]})
         folder = eval_folder(self._data) / "indexes" / key
         summary = index_notes(
-            self._paths, folder, settings.index, settings.ingest, encoder=encoder, listener=listener, cache=cache
+            self._paths,
+            folder,
+            settings.index,
+            settings.ingest,
+            encoder=encoder,
+            writer=writer,
+            listener=listener,
+            cache=cache,
         )
         return _opened(folder, summary.snapshot, settings, fingerprints, summary.seconds)
 

@@ -31,6 +31,7 @@ def in_memory_snapshot(chunks: Sequence[Chunk], parts: IndexParts, folder: Path)
         late=parts.late,
         rows_by_id=rows_by_id,
         hold=SharedHold(folder),
+        concepts=parts.concepts,
     )
 
 

@@ -1,4 +1,4 @@
-"""From chunks to everything that searches them: encode what is new, then dense, lexical and late index."""
+"""From chunks to everything that searches them: encode what is new, then dense, lexical and late index, concepts."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from index.calibration_questions import CALIBRATION_QUESTIONS
+from index.concept_index import ConceptIndex
+from index.concepts import Concept, NamedConcept, concepts_of, named_concepts
 from index.config import IndexConfig
 from index.dense import DenseIndex
-from index.embedding_cache import EmbeddingCache
+from index.embedding_cache import CachedEncoder, EmbeddingCache
 from index.encoder import Encoding, TextEncoder
 from index.glossary import NO_GLOSSARY, Glossary
 from index.late import LateIndex, TokenVectors, mean_token_vector
@@ -21,6 +23,8 @@ from index.progress import ProgressListener
 from index.schema import Chunk
 from index.tokenizer import Tokenizer
 
+_WRITTEN_SALIENCE = 1.0  # a chunk is about nothing more than about what was asked of it
+
 
 @dataclass(frozen=True, slots=True)
 class IndexParts:
@@ -29,6 +33,7 @@ class IndexParts:
     dense: DenseIndex
     lexical: LexicalIndex
     late: LateIndex | None
+    concepts: ConceptIndex | None = None
 
 
 def build_parts(
@@ -41,14 +46,22 @@ def build_parts(
     full: bool,
     listener: ProgressListener,
     glossary: Glossary = NO_GLOSSARY,
+    written: Mapping[int, Sequence[str]] | None = None,
 ) -> tuple[IndexParts, int]:
     """Build every part from what the cache holds, after encoding what it lacks (everything when ``full``).
 
-    Returns the parts and how many passages were encoded. Raises StorageFailed where the cache cannot be used, and what
-    DenseIndex.build raises.
+    ``written`` are questions that chunks answer, by row; each chunk is found through its own as through a concept.
+
+    Returns the parts and how many passages were encoded. Raises StorageFailed where the cache cannot be used,
+    ConfigInvalid for a file of concepts that cannot be read, and what DenseIndex.build raises.
     """
     texts = [embedded_text(chunk) for chunk in chunks]
-    embedded = _encode(cache, encoder, texts, full=full, listener=listener)
+    named = [*_concepts(chunks, config), *_asked_about(chunks, written or {}, config)]
+    embedded = _encode(cache, encoder, texts, full=full, listener=listener, what="encoding chunks")
+    described = _QuestionEncoder(encoder)
+    descriptions = [text for each in named for text in each.concept.descriptions]
+    if descriptions:
+        _encode(cache, described, descriptions, full=full, listener=listener, what="encoding concepts")
     listener.start("building the index", 1)
     encodings = [cache.get(encoder, text) for text in texts]
     questions = _cached_questions(cache, encoder) if config.late.enabled else {}
@@ -60,6 +73,8 @@ def build_parts(
         tokenizer=tokenizer,
         dimension=encoder.dimension,
         glossary=glossary,
+        named=named,
+        descriptions=[cache.get(described, text) for text in descriptions],
     )
     listener.advance(1)
     listener.finish()
@@ -75,11 +90,15 @@ def parts_of(
     tokenizer: Tokenizer,
     dimension: int,
     glossary: Glossary = NO_GLOSSARY,
+    named: Sequence[NamedConcept] = (),
+    descriptions: Sequence[Encoding] = (),
 ) -> IndexParts:
     """Build every part from the encodings of the chunks' embedded texts, row by row.
 
     ``questions`` are those that late interaction is calibrated with, by language (calibration_vectors); none will do.
     ``glossary`` fills BM25's expansion field where that has a weight: it takes a millisecond a chunk.
+    ``named`` are concepts that the chunks name, ``descriptions`` the encodings, as questions, of theirs in order;
+    without ``questions`` they are left out.
     """
     names = glossary if config.lexical.expansion_weight > 0 else NO_GLOSSARY
     vectors = np.stack([encoding.vector for encoding in encodings]) if encodings else np.zeros((0, dimension))
@@ -89,7 +108,35 @@ def parts_of(
         dense=DenseIndex.build(vectors.astype(np.float32), config.dense),
         lexical=LexicalIndex.build(documents, config.lexical),
         late=_late(tokens, questions, config) if config.late.enabled else None,
+        concepts=ConceptIndex.build(named, descriptions, config.late, questions=questions, chunks=len(chunks))
+        if named and questions
+        else None,
     )
+
+
+def _concepts(chunks: Sequence[Chunk], config: IndexConfig) -> list[NamedConcept]:
+    """The concepts that the chunks name, if they are of the concepts' field; it takes token vectors to use them."""
+    named = named_concepts(chunks, concepts_of(config.concepts)) if config.late.enabled else []
+    return named if sum(len(each.rows) for each in named) >= config.concepts.least_named * len(chunks) else []
+
+
+def _asked_about(
+    chunks: Sequence[Chunk], written: Mapping[int, Sequence[str]], config: IndexConfig
+) -> list[NamedConcept]:
+    """Each chunk as a concept of its own, named by its heading, that the questions written for it describe."""
+    rows = [row for row in sorted(written) if written[row]] if config.late.enabled else []
+    return [
+        NamedConcept(
+            Concept((_name(chunks[row]),), tuple(written[row])),
+            rows=np.array([row], dtype=np.int64),
+            salience=np.array([_WRITTEN_SALIENCE], dtype=np.float32),
+        )
+        for row in rows
+    ]
+
+
+def _name(chunk: Chunk) -> str:
+    return next((title for title in (*chunk.heading[::-1], chunk.title) if title), chunk.note)
 
 
 def _late(
@@ -128,10 +175,16 @@ def _cached_questions(cache: EmbeddingCache, encoder: TextEncoder) -> dict[str, 
 
 
 def _encode(
-    cache: EmbeddingCache, encoder: TextEncoder, texts: Sequence[str], *, full: bool, listener: ProgressListener
+    cache: EmbeddingCache,
+    encoder: CachedEncoder,
+    texts: Sequence[str],
+    *,
+    full: bool,
+    listener: ProgressListener,
+    what: str,
 ) -> int:
     wanted = dict.fromkeys(texts) if full else cache.missing(encoder, texts)
-    listener.start("encoding chunks", len(wanted))
+    listener.start(what, len(wanted))
     embedded = 0
     for _ in cache.encode(encoder, texts, anew=full):
         embedded += 1

@@ -116,12 +116,39 @@ class LateConfig(Section):
     )
 
 
+class ConceptsConfig(Section):
+    """Concepts of the field with descriptions in everyday words, by which chunks that name them are found."""
+
+    enabled: bool = Field(
+        default=True, description="Describe what the notes name, so that it is found without its name."
+    )
+    built_in: bool = Field(
+        default=True,
+        description="Use the concepts that come with asknotes: machine learning, language processing, language models.",
+    )
+    files: tuple[Path, ...] = Field(
+        default=(),
+        description="Files with more concepts, JSON lines with `names` and `descriptions`; in the environment, a JSON "
+        "list.",
+    )
+    least_named: float = Field(
+        default=1.0,
+        ge=0.0,
+        le=1000.0,
+        description="Notes whose chunks name fewer concepts than this on average are about something else, and none is "
+        "used.",
+    )
+
+
 class FusionConfig(Section):
     """How the signals become one order."""
 
     rrf_k: int = Field(default=60, ge=1, le=1000, description="The k of reciprocal rank fusion.")
     lexical_weight: float = Field(default=1.0, ge=0.0, le=100.0, description="Weight of BM25 in rank fusion.")
     dense_weight: float = Field(default=1.0, ge=0.0, le=100.0, description="Weight of the dense signal in rank fusion.")
+    concepts_weight: float = Field(
+        default=0.25, ge=0.0, le=100.0, description="Weight of what the question describes in rank fusion."
+    )
     depth: int = Field(default=100, ge=1, le=10_000, description="Hits each signal contributes.")
 
 
@@ -132,6 +159,7 @@ class IndexConfig(Section):
     dense: DenseConfig = DenseConfig()
     lexical: LexicalConfig = LexicalConfig()
     late: LateConfig = LateConfig()
+    concepts: ConceptsConfig = ConceptsConfig()
     fusion: FusionConfig = FusionConfig()
     models_cache: Path | None = Field(
         default=None, description="Where converted model weights lie; unset: `~/.cache/asknotes/models`."

@@ -69,6 +69,7 @@ class EmbeddingCache:
 
     def __init__(self, folder: Path, *, keep_runs: int = KEEP_RUNS) -> None:
         self._keep_runs = keep_runs
+        self.folder = folder
         self._path = folder / _FILE
         with storage_errors("Opening the embedding cache"):
             folder.mkdir(parents=True, exist_ok=True)

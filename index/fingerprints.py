@@ -6,6 +6,8 @@ import hashlib
 import json
 
 from index.calibration_questions import CALIBRATION_QUESTIONS
+from index.concept_index import CONCEPTS_VERSION
+from index.concepts import concepts_digest, concepts_of
 from index.config import IndexConfig
 from index.encoder import TextEncoder
 from index.late import LATE_VERSION
@@ -15,7 +17,10 @@ from index.tokenizer import Tokenizer
 
 
 def index_fingerprints(config: IndexConfig, encoder: TextEncoder, tokenizer: Tokenizer) -> dict[str, str]:
-    """One fingerprint a part. Settings that act at search time only (``ef_search``, k1) are left out."""
+    """One fingerprint a part. Settings that act at search time only (``ef_search``, k1) are left out.
+
+    Raises ConfigInvalid for a file of concepts that cannot be read.
+    """
     return {
         "encoder": encoder.fingerprint,
         "tokenizer": tokenizer.fingerprint,
@@ -27,6 +32,13 @@ def index_fingerprints(config: IndexConfig, encoder: TextEncoder, tokenizer: Tok
                 "version": LATE_VERSION,
                 "questions": CALIBRATION_QUESTIONS,
                 **config.late.model_dump(include={"enabled", "full_precision_tokens", "centre"}),
+            }
+        ),
+        "concepts": digest(
+            {
+                "version": CONCEPTS_VERSION,
+                "said": concepts_digest(concepts_of(config.concepts)),
+                "least named": config.concepts.least_named,
             }
         ),
     }

@@ -25,12 +25,14 @@ from pathlib import Path
 
 import numpy as np
 
+from index.blas import one_blas_thread
 from index.config import LateConfig
 from index.errors import IndexCorrupt
 from index.token_codes import FORMS, TRAINING_SAMPLE, ByteCodes, ResidualCodes, Selection, TokenCodes, residuals
 from index.vectors import unit
 
 LATE_VERSION = 3
+LATE = "late"
 _CALIBRATION_CHUNKS = 256
 _BLOCK = 2_048  # token vectors compared at once: so many, as floats, stay in a processor's cache
 
@@ -82,6 +84,11 @@ class LateIndex:
     def tokens(self) -> int:
         """Number of token vectors over all chunks."""
         return int(self._offsets[-1])
+
+    @property
+    def dimension(self) -> int:
+        """Length of every token vector."""
+        return self._codes.dimension
 
     @property
     def bytes_per_chunk(self) -> float:
@@ -144,9 +151,28 @@ class LateIndex:
         if not len(filled) or not len(query.ids):
             return scores
         asked, weights = self._centred(query), self.token_weights(query)
-        for block in _blocks(filled, self._selection(rows[filled]).lengths):
-            chosen = self._selection(rows[block])
-            scores[block] = self._mixed(weights, self._codes.cosines(asked, chosen), chosen.lengths)
+        with one_blas_thread():
+            for block in _blocks(filled, self._selection(rows[filled]).lengths):
+                chosen = self._selection(rows[block])
+                scores[block] = self._mixed(weights, self._codes.cosines(asked, chosen), chosen.lengths)
+        return scores
+
+    def mutual_scores(self, query: TokenVectors, rows: np.ndarray) -> np.ndarray:
+        """How alike the question and each of ``rows`` are: (rows,) float32 in [-1, 1].
+
+        The mean of MaxSim in both directions: the question's tokens by their weights, and the text's, all alike. For
+        texts as short as a question, which should say the same and not only hold it. -1 for one without tokens.
+        """
+        scores = np.full(len(rows), -1.0, dtype=np.float32)
+        filled = np.flatnonzero(np.diff(self._offsets)[rows])
+        if not len(filled) or not len(query.ids):
+            return scores
+        chosen = self._selection(rows[filled])
+        with one_blas_thread():
+            cosines = self._codes.cosines(self._centred(query), chosen)
+        starts = np.cumsum(chosen.lengths) - chosen.lengths
+        asked = self.token_weights(query) @ _best_of(cosines, chosen.lengths)
+        scores[filled] = (asked + np.add.reduceat(cosines.max(axis=0), starts) / chosen.lengths) / 2
         return scores
 
     def _mixed(self, weights: np.ndarray, cosines: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -190,31 +216,34 @@ class LateIndex:
         before = np.cumsum(lengths) - lengths
         return Selection(rows, lengths, np.arange(lengths.sum()) + np.repeat(starts - before, lengths))
 
-    def save(self, folder: Path) -> None:
-        """Write ``late.json``, ``late_offsets.npy``, ``late_means.npy`` and the arrays of the codes beside them."""
+    def save(self, folder: Path, prefix: str = LATE) -> None:
+        """Write ``late.json``, ``late_offsets.npy``, ``late_means.npy`` and the arrays of the codes beside them.
+
+        ``prefix`` instead of ``late`` names those of another index in the same folder.
+        """
         header = {
             "version": LATE_VERSION,
             "rows": self.rows,
             "tokens": self.tokens,
-            "dimension": self._codes.dimension,
+            "dimension": self.dimension,
             "form": self._codes.form,
             "spread": self.spread,
             "query_languages": sorted(self._query_means),
             "document_frequency": {str(token): n for token, n in sorted(self._document_frequency.items())},
         }
-        (folder / "late.json").write_text(json.dumps(header), encoding="utf-8")
+        (folder / f"{prefix}.json").write_text(json.dumps(header), encoding="utf-8")
         means = np.stack([self._mean, *(self._query_means[language] for language in sorted(self._query_means))])
         for name, array in {"offsets": self._offsets, "means": means, **self._codes.arrays()}.items():
-            np.save(folder / f"late_{name}.npy", array, allow_pickle=False)
+            np.save(folder / f"{prefix}_{name}.npy", array, allow_pickle=False)
 
     @classmethod
-    def load(cls, folder: Path, config: LateConfig) -> LateIndex:
+    def load(cls, folder: Path, config: LateConfig, prefix: str = LATE) -> LateIndex:
         """Read what ``save`` wrote; raises IndexCorrupt where the parts do not fit together."""
         try:
-            header = json.loads((folder / "late.json").read_text(encoding="utf-8"))
+            header = json.loads((folder / f"{prefix}.json").read_text(encoding="utf-8"))
             form = FORMS[header["form"]]
-            offsets, means = _read(folder, "offsets"), _read(folder, "means")
-            codes = form(**{field.name: _read(folder, field.name) for field in dataclasses.fields(form)})
+            offsets, means = _read(folder, prefix, "offsets"), _read(folder, prefix, "means")
+            codes = form(**{field.name: _read(folder, prefix, field.name) for field in dataclasses.fields(form)})
             frequency = {int(token): int(n) for token, n in header["document_frequency"].items()}
             tokens, rows, dimension = int(header["tokens"]), int(header["rows"]), int(header["dimension"])
             languages = [str(language) for language in header["query_languages"]]
@@ -322,8 +351,8 @@ def _are_offsets(offsets: np.ndarray, rows: int, tokens: int) -> bool:
     return shaped and offsets[0] == 0 and offsets[-1] == tokens and bool(np.all(np.diff(offsets) >= 0))
 
 
-def _read(folder: Path, name: str) -> np.ndarray:
-    array: np.ndarray = np.load(folder / f"late_{name}.npy", allow_pickle=False)
+def _read(folder: Path, prefix: str, name: str) -> np.ndarray:
+    array: np.ndarray = np.load(folder / f"{prefix}_{name}.npy", allow_pickle=False)
     return array
 
 

@@ -100,6 +100,7 @@ def _spellings(name: str) -> set[Units]:
     if not units or is_chinese(name):
         return {units} - {()}
     humps = _HUMP.findall(name)
-    split = {units_of(" ".join(humps))} if all(len(hump) >= _SHORTEST_HUMP for hump in humps) and humps else set()
+    whole = "".join(humps) == "".join(_UNIT.findall(name))  # Lead-3 is no `lead`
+    split = {units_of(" ".join(humps))} if whole and all(len(hump) >= _SHORTEST_HUMP for hump in humps) else set()
     joined = {(stem(normalise("".join(_UNIT.findall(name)))),)} if len(units) > 1 else set()
     return {units} | split | joined

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from index import durable
+from index.concept_index import ConceptIndex
 from index.dense import DenseIndex
 from index.errors import DataFolderForeign, IndexLocked, StorageFailed
 from index.file_lock import FileLock
@@ -63,6 +64,7 @@ class SnapshotContent:
     counts: Mapping[str, int]
     build: Mapping[str, Any]
     glossary: Glossary = NO_GLOSSARY
+    concepts: ConceptIndex | None = None
 
 
 @contextlib.contextmanager
@@ -135,6 +137,8 @@ def _write(building: Path, name: str, content: SnapshotContent) -> Manifest:
         content.glossary.save(building)
         if content.late is not None:
             content.late.save(building)
+        if content.concepts is not None:
+            content.concepts.save(building)
     files = {}
     for path in sorted(building.iterdir()):
         durable.sync_file(path)

@@ -1,6 +1,6 @@
 """Snapshots: an immutable, checksummed folder with everything that can be searched.
 
-``data/snapshots/000007/`` holds chunks.jsonl, the dense, lexical and late indexes and manifest.json;
+``data/snapshots/000007/`` holds chunks.jsonl, the dense, lexical and late indexes, concepts and manifest.json;
 ``data/CURRENT`` names the published one. Publishing (publishing.py) is atomic; opening verifies every file
 against the manifest and refuses, by name, what does not match.
 """
@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from index.concept_index import ConceptIndex
 from index.config import IndexConfig
 from index.dense import DenseIndex
 from index.errors import AsknotesError, DataFolderForeign, IndexCorrupt, IndexIncompatible, IndexMissing
@@ -28,7 +29,7 @@ from index.lexical import LexicalIndex
 from index.schema import Chunk, Place
 from index.shared_hold import SharedHold
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 MANIFEST = "manifest.json"
 CHUNKS = "chunks.jsonl"
 CURRENT = "CURRENT"
@@ -86,12 +87,22 @@ class Manifest:
         if version != SCHEMA_VERSION:
             raise IndexIncompatible(
                 f"{path.parent} has index schema {version}, this version reads {SCHEMA_VERSION}.",
-                hint="Run `asknotes index` on your notes to build it anew.",
+                hint="Run `asknotes index` to build it anew from the same notes.",
             )
         manifest = cls._from_json(body, path)
         if manifest.name != path.parent.name:
             raise corrupt(path, f"it belongs to snapshot {manifest.name}")
         return manifest
+
+    @staticmethod
+    def sources_in(path: Path) -> tuple[str, ...]:
+        """The sources of a manifest of whatever schema version; none where it cannot be read."""
+        try:
+            sources = json.loads(path.read_bytes())["sources"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return ()
+        known = isinstance(sources, list) and all(isinstance(source, str) for source in sources)
+        return tuple(sources) if known else ()
 
     @classmethod
     def _from_json(cls, body: dict[str, Any], path: Path) -> Manifest:
@@ -124,6 +135,7 @@ class Snapshot:
     rows_by_id: Mapping[str, int]
     hold: SharedHold
     glossary: Glossary = NO_GLOSSARY
+    concepts: ConceptIndex | None = None
 
     @property
     def name(self) -> str:
@@ -287,6 +299,7 @@ def _load(folder: Path, manifest: Manifest, config: IndexConfig, hold: SharedHol
         rows_by_id={chunk.id: row for row, chunk in enumerate(chunks)},
         hold=hold,
         glossary=Glossary.load(folder),
+        concepts=ConceptIndex.load(folder, config.late) if ConceptIndex.is_in(folder) else None,
     )
 
 
@@ -300,6 +313,8 @@ def _verify_parity(folder: Path, snapshot: Snapshot) -> None:
     }
     if snapshot.late is not None:
         counts["late"] = snapshot.late.rows
+    if snapshot.concepts is not None:
+        counts["concepts"] = snapshot.concepts.chunks
     if len(set(counts.values())) > 1:
         raise corrupt(folder, f"its parts do not have the same number of rows ({counts})")
 

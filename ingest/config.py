@@ -57,9 +57,21 @@ class DuplicateConfig(Section):
     seed: int = Field(default=42, ge=0, description="Seed of the permutations.")
 
 
+class QuestionsConfig(Section):
+    """Questions that the language model writes for each chunk, by which it is found too (document expansion)."""
+
+    enabled: bool = Field(
+        default=False,
+        description="Have `answering.model` write questions that each chunk answers: seconds a chunk on a CPU, once. "
+        "Not without `index.late.enabled`, by which they are compared.",
+    )
+    number: int = Field(default=3, ge=1, le=8, description="Most questions a chunk.")
+
+
 class IngestConfig(Section):
     """Everything between the notes folder and the index."""
 
     reader: ReaderConfig = ReaderConfig()
     chunker: ChunkerConfig = ChunkerConfig()
     duplicates: DuplicateConfig = DuplicateConfig()
+    questions: QuestionsConfig = QuestionsConfig()

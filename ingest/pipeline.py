@@ -1,4 +1,4 @@
-"""A note's way into the index, a step a line: read, clean, chunk, fold, encode, build, publish."""
+"""A note's way into the index, a step a line: read, clean, chunk, fold, ask about, encode, build, publish."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from ingest.clean import CLEAN_VERSION, clean_note
 from ingest.config import IngestConfig
 from ingest.dedupe import fold_duplicates
 from ingest.glossary import GLOSSARY_MINING_VERSION, mine_glossary
+from ingest.questions import NO_WRITER, QuestionWriter, written_questions
 from ingest.reader import ReadResult, SkippedFile, read_notes
 
 _log = logging.getLogger(__name__)
@@ -92,6 +93,7 @@ def index_notes(
     ingest: IngestConfig,
     *,
     encoder: TextEncoder,
+    writer: QuestionWriter | None = None,
     full: bool = False,
     listener: ProgressListener | None = None,
     cache: EmbeddingCache | None = None,
@@ -100,23 +102,26 @@ def index_notes(
 
     Without ``paths`` those of the published snapshot are read again. Passages that were encoded before are
     taken from ``cache`` (the data folder's own where none is given) unless ``full``; when neither notes nor settings
-    changed, nothing is published.
+    changed, nothing is published. What ``writer`` asks about a passage is kept beside the cache, ``full`` or not.
 
-    Raises NotesMissing, IndexLocked, DataFolderForeign, StorageFailed; what was published before stays.
+    Raises NotesMissing, IndexLocked, DataFolderForeign, StorageFailed and what ``writer`` raises; what was published
+    before stays.
     """
     heard = listener or Unheard()
     watch = _Stopwatch()
     with writing(data):
         previous, sound = _previous(data)
-        sources = _sources(paths, previous)
+        sources = [_absolute(path) for path in paths] if paths else _recorded_sources(data, previous)
         read = read_notes(sources, ingest.reader)
         counts = _note_counts(read, previous)
         tokenizer = Tokenizer()
-        fingerprints = {**index_fingerprints(config, encoder, tokenizer), **ingest_fingerprints(ingest)}
+        fingerprints = {**index_fingerprints(config, encoder, tokenizer), **ingest_fingerprints(ingest, writer)}
         if previous and sound and not full and _nothing_changed(counts, previous, fingerprints, sources):
             return _summary(previous, counts, embedded=0, seconds=watch.seconds)
         chunked = _chunk(read.notes, ingest, encoder, heard)
         glossary = mine_glossary(chunked.chunks)
+        folder = data / CACHE if cache is None else cache.folder
+        written = {} if writer is None else written_questions(chunked.chunks, writer, folder, heard)
         with storage_errors("Writing the embedding cache"), _open_cache(cache, data) as encodings:
             parts, embedded = build_parts(
                 chunked.chunks,
@@ -127,6 +132,7 @@ def index_notes(
                 full=full,
                 listener=heard,
                 glossary=glossary,
+                written=written,
             )
         manifest = publish(
             data,
@@ -136,6 +142,7 @@ def index_notes(
                 lexical=parts.lexical,
                 late=parts.late,
                 glossary=glossary,
+                concepts=parts.concepts,
                 fingerprints=fingerprints,
                 sources=tuple(str(path) for path in sources),
                 notes={
@@ -154,14 +161,17 @@ def index_notes(
     return _summary(manifest, counts, embedded=embedded, seconds=watch.seconds)
 
 
-def ingest_fingerprints(ingest: IngestConfig) -> dict[str, str]:
-    """Fingerprint of everything that decides how notes become chunks."""
+def ingest_fingerprints(ingest: IngestConfig, writer: QuestionWriter | None = None) -> dict[str, str]:
+    """Fingerprints of everything that decides how notes become chunks, and of who asks about them."""
     settings: dict[str, object] = {
         "versions": [CLEAN_VERSION, CHUNKER_VERSION, GLOSSARY_MINING_VERSION],
         "chunker": ingest.chunker.model_dump(),
         "duplicates": ingest.duplicates.model_dump(),
     }
-    return {"chunker": digest(settings)}
+    return {
+        "chunker": digest(settings),
+        "question writer": NO_WRITER if writer is None else writer.fingerprint,
+    }
 
 
 def _previous(data: Path) -> tuple[Manifest | None, bool]:
@@ -180,15 +190,22 @@ def _previous(data: Path) -> tuple[Manifest | None, bool]:
         return None, False
 
 
-def _sources(paths: Sequence[Path], previous: Manifest | None) -> list[Path]:
-    if paths:
-        return [_absolute(path) for path in paths]
-    if previous is None or not previous.sources:
+def _recorded_sources(data: Path, previous: Manifest | None) -> list[Path]:
+    """What was indexed before, by a version with another schema too."""
+    sources = previous.sources if previous else _sources_of_any_schema(data)
+    if not sources:
         raise NotesMissing(
             "No notes folder was given, and nothing is indexed yet that would name one.",
             hint="Run `asknotes index NOTES_FOLDER` once; later runs may leave the folder out.",
         )
-    return [Path(source) for source in previous.sources]
+    return [Path(source) for source in sources]
+
+
+def _sources_of_any_schema(data: Path) -> tuple[str, ...]:
+    try:
+        return Manifest.sources_in(data / SNAPSHOTS / current_name(data) / MANIFEST)
+    except IndexMissing:
+        return ()
 
 
 def _absolute(path: Path) -> Path:

@@ -25,6 +25,7 @@ from index.progress import ProgressListener
 from index.schema import Chunk
 from index.tokenizer import Tokenizer
 from ingest.language import language_of
+from ingest.questions import QuestionWriter
 from service.answering.rerank import LATE
 from service.settings import Settings
 
@@ -33,6 +34,7 @@ MEASURES = (RECIPROCAL_RANK, "hit@1", "hit@5")
 
 _AS_WRITTEN = {
     "index.late.enabled": True,
+    "ingest.questions.enabled": False,
     "answering.span_chars": 0,
     "answering.spelling": False,
     "answering.parts": False,
@@ -58,6 +60,7 @@ class PassagesSource:
         tokenizer: Tokenizer,
         cache: EmbeddingCache,
         listener: ProgressListener,
+        writer: QuestionWriter | None = None,  # noqa: ARG002 — _AS_WRITTEN wants none
     ) -> OpenedIndex:
         """Encode what is new and index every passage as it is."""
         started = time.monotonic()

@@ -111,6 +111,13 @@ class AnsweringConfig(Section):
         description="Where a question asks for a name only, search for what the notes call it elsewhere too.",
     )
     glossary_weight: float = Field(default=0.25, gt=0, le=10.0, description="Its weight beside the question.")
+    concepts: bool = Field(
+        default=True,
+        description="Where a question describes what it does not name, look among what names it (`index.concepts`).",
+    )
+    concepts_weight: float = Field(
+        default=4.0, gt=0, le=100.0, description="Weight of a described concept beside the z-score of late interaction."
+    )
     keywords: bool = Field(default=False, description="Search with the question's rarest terms too.")
     keywords_weight: float = Field(default=0.5, gt=0, le=10.0, description="Their weight beside the question.")
     rewording: bool = Field(

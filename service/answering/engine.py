@@ -29,6 +29,7 @@ from service.answering.generator import LanguageModel, TransformersModel
 from service.answering.rerank import LANGUAGE_MODEL_RERANKERS, LATE, NO_RERANKER, Reranker, calibration_of, reranker_of
 from service.answering.tools import Tools
 from service.answering.understanding import vocabulary_of, writes_with_model
+from service.question_writing import question_writer
 from service.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -146,7 +147,7 @@ class Engine:
         settings = self._settings
         return {
             **index_fingerprints(settings.index, self._encoder, self._tokenizer),
-            **ingest_fingerprints(settings.ingest),
+            **ingest_fingerprints(settings.ingest, question_writer(settings, self._open_language_model)),
         }
 
     def _language_model_for(self, request: SearchRequest) -> LanguageModel | None:

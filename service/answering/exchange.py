@@ -11,7 +11,7 @@ from service.answering.explanation import Explanation
 
 SearchMode = Literal["lexical", "dense", "hybrid"]
 Role = Literal["user", "assistant"]
-Stage = Literal["spelling", "parts", "glossary", "keywords", "rewording", "translation"]
+Stage = Literal["spelling", "parts", "glossary", "concepts", "keywords", "rewording", "translation"]
 """A stage of understanding that a request can switch on or off (understanding.py)."""
 STAGES: tuple[Stage, ...] = get_args(Stage)
 

@@ -32,13 +32,17 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One text that was searched with: the stage that made it, its weight, its terms and those that the notes know."""
+    """One text that was searched with: the stage that made it, its weight, its terms and those that the notes know.
+
+    For what is not searched with as terms these are none: a hypothetical answer, and a concept that the question
+    describes, by its names and the description that it is most like.
+    """
 
     stage: str
     text: str
     weight: float
-    terms: tuple[str, ...]
-    known: tuple[str, ...]
+    terms: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,8 @@ class _Texts:
     conversation: str
     rewording: str
     translation: str
+    passage: str
+    questions: str
     roles: Mapping[Role, str]
 
 
@@ -43,6 +45,9 @@ _TEXTS = {
         conversation="对话：\n{turns}\n\n追问：{question}\n\n完整问题：",
         rewording="换 {number} 种说法问同一个问题：用别的词，意思不变。一行一个，只写问题，不要回答，不要编号。",
         translation="把问题翻译成简体中文。只写译文，不要回答问题。",
+        passage="笔记：\n{passage}",
+        questions="你替不知道术语的人提问：用日常的话写 {number} 个不同的问题，答案要在给出的笔记里。"
+        "一行一个，只写问题，不要答案，不要编号，不要照抄笔记。",
         roles={"user": "用户", "assistant": "助手"},
     ),
     "zh-Hant": _Texts(
@@ -56,6 +61,9 @@ _TEXTS = {
         conversation="對話：\n{turns}\n\n追問：{question}\n\n完整問題：",
         rewording="用繁體中文換 {number} 種說法問同一個問題：用別的詞，意思不變。一行一個，只寫問題，不要回答或編號。",
         translation="把問題翻譯成繁體中文。只寫譯文，不要回答問題。",
+        passage="筆記：\n{passage}",
+        questions="你替不知道術語的人提問：用繁體中文和日常的話寫 {number} 個不同的問題，答案要在給出的筆記裡。"
+        "一行一個，只寫問題，不要答案，不要編號，不要照抄筆記。",
         roles={"user": "用戶", "assistant": "助手"},
     ),
     "en": _Texts(
@@ -80,6 +88,10 @@ _TEXTS = {
         rewording="Ask the same question in {number} other ways, in English: other words, same meaning. One a line, "
         "questions only, without answers or numbers.",
         translation="Translate the question into English. Write only the translation and do not answer the question.",
+        passage="Note:\n{passage}",
+        questions="You ask for people who do not know the technical terms: write {number} different questions in plain "
+        "English whose answers stand in the given note. One a line, questions only, without answers or numbers. Do not "
+        "copy the note.",
         roles={"user": "User", "assistant": "Assistant"},
     ),
 }
@@ -116,6 +128,12 @@ def rewording_prompt(question: str, language: str, number: int) -> Prompt:
 def translation_prompt(question: str, to: str) -> Prompt:
     """The prompt for a question in another language."""
     return Prompt(instruction=_TEXTS[to].translation, request=question)
+
+
+def passage_questions_prompt(passage: str, language: str, number: int) -> Prompt:
+    """The prompt for ``number`` questions that a passage of the notes answers, one a line (document expansion)."""
+    texts = _TEXTS[language]
+    return Prompt(texts.questions.format(number=number), texts.passage.format(passage=passage))
 
 
 def _one_line(message: str) -> str:

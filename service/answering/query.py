@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from index.concept_index import ConceptMatch
 from index.encoder import Encoding, TextEncoder
 from index.late import TokenVectors
 from index.tokenizer import Tokenizer
@@ -25,11 +26,19 @@ class Hypothesis:
 
 
 @dataclass(frozen=True, slots=True)
+class Described:
+    """The concepts that a question describes without naming them, and their weight beside late interaction."""
+
+    matches: tuple[ConceptMatch, ...]
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """A question, and what it is searched with beside itself.
 
     ``variants`` are other ways to ask the same, ``parts`` the questions that it consists of; neither has any of its
-    own.
+    own, but parts describe concepts themselves.
     """
 
     text: str
@@ -37,6 +46,7 @@ class Query:
     terms: tuple[str, ...]
     language: str
     hypothesis: Hypothesis | None = None
+    described: Described | None = None
     variants: tuple[Variant, ...] = ()
     parts: tuple[Query, ...] = ()
 

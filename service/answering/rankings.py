@@ -23,6 +23,7 @@ from service.answering.timings import Timings
 LEXICAL = "lexical"
 DENSE = "dense"
 HYDE = "hyde"
+CONCEPTS = "concepts"
 LATE = "late"
 
 Ranking = list[tuple[int, float]]
@@ -71,7 +72,8 @@ def ranked(query: Query, scope: Scope, *, by_late: bool) -> Ranked:
         with scope.timings.measure(LATE):
             rows = _late_candidates(order, late, scope)
             scores = _late_scores(rows, late, ways, scope, rankings, lexical=lexical)
-            reranked = ranking_of(rows, scores + _hypothesis_term(rows, query, scope))
+            scores = scores + _hypothesis_term(rows, query, scope) + _concepts_term(rows, query, scope)
+            reranked = ranking_of(rows, scores)
             order = reranked + below(reranked, order)
     return Ranked(order, rankings)
 
@@ -113,12 +115,22 @@ def _first_stage(query: Query, ways: list[_Way], scope: Scope) -> tuple[dict[str
     if query.hypothesis is not None and scope.mode != "lexical":
         with scope.timings.measure(HYDE):
             rankings[HYDE] = _nearest(query.hypothesis.vector, scope)
+    if query.described is not None and scope.snapshot.concepts is not None and scope.mode == "hybrid":
+        with scope.timings.measure(CONCEPTS):
+            rankings[CONCEPTS] = _about(scope.snapshot.concepts.relevance(query.described.matches), scope)
     return rankings, lexical
 
 
 def _nearest(vector: np.ndarray, scope: Scope) -> Ranking:
     rows, scores = scope.snapshot.dense.search(vector, scope.config.fusion.depth, allowed=scope.allowed)
     return list(zip(rows.tolist(), scores.tolist(), strict=True))
+
+
+def _about(relevance: np.ndarray, scope: Scope) -> Ranking:
+    if scope.allowed is not None:
+        relevance = np.where(scope.allowed, relevance, 0)
+    rows = np.flatnonzero(relevance)
+    return ranking_of(rows, relevance[rows])[: scope.config.fusion.depth]
 
 
 def _fused(rankings: Mapping[str, Ranking], query: Query, ways: list[_Way], scope: Scope) -> Ranking:
@@ -131,6 +143,8 @@ def _fused(rankings: Mapping[str, Ranking], query: Query, ways: list[_Way], scop
     weights |= {way.signal(DENSE): way.weight * dense for way in ways}
     if query.hypothesis is not None:
         weights[HYDE] = query.hypothesis.weight
+    if query.described is not None:
+        weights[CONCEPTS] = fusion.concepts_weight * max(match.strength for match in query.described.matches)
     rows = {name: [row for row, _ in ranking] for name, ranking in rankings.items()}
     return reciprocal_rank_fusion(rows, weights=weights, k=fusion.rrf_k)
 
@@ -197,6 +211,14 @@ def _hypothesis_term(rows: np.ndarray, query: Query, scope: Scope) -> np.ndarray
     cosines = np.full(len(snapshot.chunks), scores.min(initial=1.0), dtype=np.float32)
     cosines[found] = scores
     return np.asarray(query.hypothesis.weight * _standardised(cosines)[rows])
+
+
+def _concepts_term(rows: np.ndarray, query: Query, scope: Scope) -> np.ndarray:
+    """What the described concepts count for, (rows,): nothing for a chunk that names none of them."""
+    concepts = scope.snapshot.concepts
+    if query.described is None or concepts is None or scope.mode != "hybrid":
+        return np.zeros(len(rows), dtype=np.float32)
+    return np.asarray(query.described.weight * concepts.relevance(query.described.matches)[rows])
 
 
 def _standardised(scores: np.ndarray) -> np.ndarray:

@@ -22,9 +22,9 @@ from service.answering.exchange import SearchRequest, Stage
 from service.answering.explanation import Asked, Explanation, Rejected
 from service.answering.generator import LanguageModel
 from service.answering.hyde import accepted, is_wanted, write_hypothesis
-from service.answering.query import Hypothesis, Query, Variant, understand
+from service.answering.query import Described, Hypothesis, Query, Variant, understand
 from service.answering.question import Condensed
-from service.answering.rankings import HYDE
+from service.answering.rankings import CONCEPTS, HYDE
 from service.answering.retriever import Retrieved
 from service.answering.rewording import fault_of, key_words, write_rewordings, write_translation
 from service.answering.routing import Route, route
@@ -33,6 +33,8 @@ from service.answering.spelling.vocabulary import Vocabulary
 from service.answering.term_expansion import expand_terms
 from service.answering.timings import Timings
 from service.answering.tools import Tools
+
+_SHOWN = 3  # names of a concept
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ def understand_question(
         query = understand(text, tools.encoder, tools.tokenizer, asked.language)
     query = replace(
         query,
+        described=stages.described(query),
         parts=tuple(stages.parts(routed.parts, query)),
         variants=(
             *stages.other_names(query),
@@ -92,7 +95,18 @@ class _Stages:
         if self._is_on("parts", configured=self.tools.answering.parts):
             with self.timings.measure("parts"):
                 for text in texts:
-                    yield self._encoded(text, query)
+                    part = self._encoded(text, query)
+                    yield replace(part, described=self.described(part))
+
+    def described(self, query: Query) -> Described | None:
+        answering, concepts = self.tools.answering, self.tools.snapshot.concepts
+        if concepts is None or self.request.mode != "hybrid":  # it counts beside BM25 and vectors together only
+            return None
+        if not self._is_on("concepts", configured=answering.concepts):
+            return None
+        with self.timings.measure(CONCEPTS):
+            matches = concepts.matches(query.tokens, query.encoding.vector)
+            return Described(matches, answering.concepts_weight) if matches else None
 
     def key_words(self, query: Query) -> Iterator[Variant]:
         answering = self.tools.answering
@@ -211,11 +225,20 @@ def explained(understood: Understood, found: Retrieved, snapshot: Snapshot) -> E
         Asked(stage, way.text, weight, way.terms, tuple(t for t in way.terms if snapshot.lexical.known_share([t])))
         for stage, way, weight in ways
     ]
+    for _, way, _ in ways:
+        asked += _concepts_asked(way)
     if query.hypothesis is not None:
-        asked.append(Asked(HYDE, query.hypothesis.text, query.hypothesis.weight, (), ()))
+        asked.append(Asked(HYDE, query.hypothesis.text, query.hypothesis.weight))
     return Explanation(
         understood.route, tuple(asked), understood.rejected, found.dropped, found.filtered_out, understood.written
     )
+
+
+def _concepts_asked(query: Query) -> Iterator[Asked]:
+    if query.described is not None:
+        for match in query.described.matches:
+            text = f"{' / '.join(match.names[:_SHOWN])} ← {match.description}"
+            yield Asked(CONCEPTS, text, query.described.weight * match.strength)
 
 
 def other_language(language: str, snapshot: Snapshot) -> str | None:

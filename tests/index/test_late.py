@@ -18,6 +18,7 @@ from index import late
 from index.config import LateConfig
 from index.errors import IndexCorrupt
 from index.late import LateIndex, TokenVectors, mean_token_vector
+from tests.index.small_token_vectors import random_chunks, random_tokens, tokens
 
 EVERY_SETTING = [
     LateConfig(centre=centre, idf_power=power, window_tokens=window, window_weight=weight)
@@ -30,22 +31,6 @@ BYTES, RESIDUALS = LateConfig(), LateConfig(full_precision_tokens=0)
 BOTH_FORMS = pytest.mark.parametrize("config", [BYTES, RESIDUALS], ids=["bytes", "residuals"])
 ENOUGH = [40, 0, 3, 140, 1, 90, 60]
 """Token vectors of 8 dimensions by chunk: enough to compute axes from (312)."""
-
-
-def tokens(rows: list[list[float]], ids: list[int]) -> TokenVectors:
-    vectors = np.array(rows, dtype=np.float32).reshape(len(ids), -1)
-    return TokenVectors(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.array(ids, dtype=np.int32))
-
-
-def random_tokens(random: np.random.Generator, count: int, dimension: int = 8) -> TokenVectors:
-    vectors = random.normal(size=(count, dimension)).astype(np.float32) + 0.5
-    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    return TokenVectors(vectors, random.integers(0, 20, count).astype(np.int32))
-
-
-def random_chunks(counts: list[int], seed: int = 0, dimension: int = 8) -> list[TokenVectors]:
-    random = np.random.default_rng(seed)
-    return [random_tokens(random, count, dimension) for count in counts]
 
 
 def reference(

@@ -17,6 +17,7 @@ FINDER = NameFinder(
         ("LR", 4),
         ("LR", 5),
         ("……", 6),
+        ("Lead-3", 7),
     ]
 )
 
@@ -59,6 +60,10 @@ def test_a_name_may_stand_for_several_things() -> None:
     assert used("LR") == [("LR", (4, 5))]
     assert FINDER.values("lr") == (4, 5)
     assert FINDER.values("词袋") == ()
+
+
+def test_a_number_is_part_of_a_name() -> None:
+    assert used("leading, and Lead 3 or lead-3") == [("Lead 3", (7,)), ("lead-3", (7,))]
 
 
 def test_a_name_without_a_letter_is_never_used() -> None:

@@ -197,8 +197,8 @@ def test_a_snapshot_under_another_name_is_refused(data: Path) -> None:
 
 
 def test_another_schema_is_incompatible_not_damaged(data: Path) -> None:
-    edited(data, lambda body: body.update(schema_version=3), sign=True)
-    with pytest.raises(IndexIncompatible, match="schema 3") as refusal:
+    edited(data, lambda body: body.update(schema_version=99), sign=True)
+    with pytest.raises(IndexIncompatible, match="schema 99") as refusal:
         open_current(data, CONFIG)
     assert "asknotes index" in refusal.value.hint
 
@@ -245,6 +245,10 @@ def test_every_fingerprint_must_be_the_configured_one(data: Path) -> None:
         ("lexical", "expansion_weight", 1.0, "lexical index"),
         ("late", "exhaustive_tokens", 1, None),
         ("late", "idf_power", 1.0, None),
+        ("concepts", "enabled", False, "concepts"),
+        ("concepts", "built_in", False, "concepts"),
+        ("concepts", "least_named", 2.0, "concepts"),
+        ("fusion", "concepts_weight", 1.0, None),
     ],
 )
 def test_settings_that_shape_the_index_change_its_fingerprint_and_others_do_not(
@@ -341,6 +345,23 @@ def test_a_line_that_is_no_chunk_is_refused(tmp_path: Path, line: str) -> None:
     (tmp_path / "chunks.jsonl").write_text(line + "\n")
     with pytest.raises(IndexCorrupt, match=r"chunks\.jsonl"):
         read_chunks(tmp_path / "chunks.jsonl")
+
+
+@pytest.mark.parametrize("version", [0, 99])
+def test_a_manifest_of_another_schema_still_says_what_was_indexed(data: Path, version: int) -> None:
+    edited(data, lambda body: body.update(schema_version=version), sign=True)
+    assert Manifest.sources_in(folder_of(data) / "manifest.json") == ("/my notes/ai", "/other")
+
+
+@pytest.mark.parametrize(
+    "content", [None, b"", b"\xff\xfe", b"[]", b"{}", b'{"sources": "/a"}', b'{"sources": [1]}', b'{"sources": null}']
+)
+def test_a_manifest_that_cannot_be_read_names_no_sources(data: Path, content: bytes | None) -> None:
+    path = folder_of(data) / "manifest.json"
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    assert Manifest.sources_in(path) == ()
 
 
 def test_a_manifest_is_read_as_it_was_written(data: Path) -> None:

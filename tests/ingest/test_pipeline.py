@@ -254,9 +254,10 @@ def changed(section: str, **settings_: object) -> tuple[IndexConfig, IngestConfi
         changed("dense", factory="HNSW32"),
         changed("late", full_precision_tokens=0),
         changed("late", enabled=False),
+        changed("concepts", enabled=False),
         changed("chunker", min_tokens=3),
     ],
-    ids=["dense", "late", "without late", "chunker"],
+    ids=["dense", "late", "without late", "without concepts", "chunker"],
 )
 def test_other_settings_build_the_index_anew_without_encoding(
     project: Project, config: IndexConfig, ingest: IngestConfig
@@ -366,13 +367,15 @@ def test_a_snapshot_of_another_schema_is_built_anew(project: Project, monkeypatc
     monkeypatch.setattr("index.publishing.SCHEMA_VERSION", 0)
     project.index()
     monkeypatch.undo()
-    assert project.index().snapshot == "000002"
+    summary = index_notes([], project.data, CONFIG, INGEST, encoder=project.encoder)
+    assert summary.snapshot == "000002"
     assert len(project.texts()) == 4
 
 
 def test_who_listens_hears_every_stage_and_step(project: Project) -> None:
     listener = Listener()
-    project.index(listener=listener)
+    config, _ = changed("concepts", enabled=False)
+    index_notes([project.notes], project.data, config, INGEST, encoder=project.encoder, listener=listener)
     stages = [event for event in listener.events if event[0] not in {"advance", "finish"}]
     assert stages == [("reading notes", 3), ("encoding chunks", 4), ("building the index", 1)]
     assert sum(n for what, n in listener.events if what == "advance") == 8

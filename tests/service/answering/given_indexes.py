@@ -8,13 +8,14 @@ from typing import cast
 
 import numpy as np
 
+from index.concept_index import ConceptMatch
 from index.config import IndexConfig
 from index.encoder import Encoding
 from index.late import TokenVectors
 from index.lexical import LexicalScores
 from index.snapshot import Snapshot
 from service.answering.exchange import SearchMode
-from service.answering.query import Hypothesis, Query, Variant
+from service.answering.query import Described, Hypothesis, Query, Variant
 from service.answering.rankings import Scope
 from service.answering.timings import Timings
 
@@ -69,20 +70,35 @@ class GivenLate:
 
 
 @dataclass(frozen=True)
+class GivenConcepts:
+    """``table`` has, by the number of a concept, how salient it is in every row."""
+
+    table: Table
+
+    def relevance(self, matches: Sequence[ConceptMatch]) -> np.ndarray:
+        salient = [match.strength * np.array(self.table[match.number], dtype=np.float32) for match in matches]
+        return np.asarray(np.max(salient, axis=0), dtype=np.float32)
+
+
+@dataclass(frozen=True)
 class GivenSnapshot:
     lexical: GivenLexical
     dense: GivenDense
     late: GivenLate | None
+    concepts: GivenConcepts | None = None
     chunks: range = range(ROWS)
 
 
-def question(number: int, *variants: Variant, hypothesis: Hypothesis | None = None) -> Query:
+def question(
+    number: int, *variants: Variant, hypothesis: Hypothesis | None = None, described: Described | None = None
+) -> Query:
     return Query(
         text=str(number),
         encoding=Encoding(vector_of(number), np.ones((1, 1), dtype=np.float32), np.array([number], dtype=np.int32)),
         terms=(str(number),),
         language="zh",
         hypothesis=hypothesis,
+        described=described,
         variants=variants,
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from index.building import calibration_vectors, parts_of
+from index.concepts import Concept, named_concepts
 from index.config import IndexConfig
 from index.passages import embedded_text
 from index.schema import Chunk, Hit, chunk_id
@@ -44,11 +45,23 @@ def chunk(
     )
 
 
-def snapshot_of(chunks: Sequence[Chunk], folder: Path, config: IndexConfig = CONFIG) -> Snapshot:
+def snapshot_of(
+    chunks: Sequence[Chunk], folder: Path, config: IndexConfig = CONFIG, *, concepts: Sequence[Concept] = ()
+) -> Snapshot:
+    named = named_concepts(chunks, concepts)
     encoder, tokenizer = ToyEncoder(), Tokenizer()
     encodings = list(encoder.encode_passages([embedded_text(each) for each in chunks]))
     questions = calibration_vectors(encoder.encode_query)
-    parts = parts_of(chunks, encodings, config, questions=questions, tokenizer=tokenizer, dimension=encoder.dimension)
+    parts = parts_of(
+        chunks,
+        encodings,
+        config,
+        questions=questions,
+        tokenizer=tokenizer,
+        dimension=encoder.dimension,
+        named=named,
+        descriptions=[encoder.encode_query(text) for each in named for text in each.concept.descriptions],
+    )
     return Snapshot(
         manifest=Manifest("000001", 1, {}, (), {}, {"chunks": len(chunks)}),
         chunks=list(chunks),
@@ -57,6 +70,7 @@ def snapshot_of(chunks: Sequence[Chunk], folder: Path, config: IndexConfig = CON
         late=parts.late,
         rows_by_id={each.id: row for row, each in enumerate(chunks)},
         hold=SharedHold(folder),
+        concepts=parts.concepts,
     )
 
 

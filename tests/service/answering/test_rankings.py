@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from index.concept_index import ConceptMatch
 from index.config import FusionConfig, IndexConfig, LateConfig
 from service.answering.exchange import SearchMode
-from service.answering.query import Hypothesis, Query, Variant
+from service.answering.query import Described, Hypothesis, Query, Variant
 from service.answering.rankings import Ranked, Ranking, below, ranked, ranking_of
 from tests.service.answering.given_indexes import (
     ROWS,
+    GivenConcepts,
     GivenDense,
     GivenLate,
     GivenLexical,
@@ -37,11 +39,14 @@ COSINES: Table = {
 }
 MAXSIM: Table = {ASKED: [0.2, 0.5, 0.1, 0.4, 0.3], OTHER: [0.3, 0.1, 0.5, 0.1, 0.2]}
 SPREAD = 0.2
+SALIENCE: Table = {7: [0.5, 0, 1, 0, 0], 8: [0, 0, 0.5, 0.5, 0]}
 
 KEYWORDS = Variant("keywords", question(OTHER), 0.5)
 IN_ADVANCE = Hypothesis("网络更稳。", vector_of(HYPOTHESIS), 0.4)
 HEARD = 0.5**2  # of BM25, beside another stage, for the other way: half of its terms are known
 BY_LATE_ALONE = [1.4375, 2.625, 0.3125, 1.8125, 1.3125]  # 0.5 / 0.2 + 0.25 * (5 - 3) / 4 for row 1, and so on
+DESCRIBED = Described((ConceptMatch(8, ("残差",), 0.8, "近路"), ConceptMatch(7, ("预热",), 0.2, "先小后大")), 3.0)
+RELEVANCE = [0.1, 0, 0.4, 0.4, 0]  # of the two concepts that by which a row has more
 BY_THE_OTHER = [1.46875, 0.46875, 2.625, 0.46875, 0.96875]  # half of its terms known: BM25 at 0.25 * 0.5²
 
 
@@ -50,6 +55,7 @@ def indexes(*, exhaustive: bool = True, spread: float = SPREAD, late: bool = Tru
         GivenLexical(BM25, known={ASKED: 1.0, OTHER: 0.5}),
         GivenDense(COSINES),
         GivenLate(MAXSIM, spread, exhaustive) if late else None,
+        GivenConcepts(SALIENCE),
     )
 
 
@@ -256,6 +262,62 @@ class TestCandidates:
         assert_ranking(order, [(1, 2.625), (0, 1.4375)])
 
 
+class TestConcepts:
+    ASKED = question(ASKED, KEYWORDS, hypothesis=IN_ADVANCE)
+    DESCRIBES = replace(ASKED, described=DESCRIBED)
+
+    def test_weight_times_relevance_comes_on_top_for_the_rows_that_name_one_and_nothing_for_others(self) -> None:
+        without = np.array(scores_of(found(self.ASKED, by_late=True).order))
+        scores = np.array(scores_of(found(self.DESCRIBES, by_late=True).order))
+        np.testing.assert_allclose(scores - without, 3.0 * np.array(RELEVANCE), atol=1e-6)
+
+    def test_their_ranking_holds_what_names_one_by_its_relevance(self) -> None:
+        rankings = found(self.DESCRIBES, by_late=True).rankings
+        assert_ranking(rankings["concepts"], [(2, 0.4), (3, 0.4), (0, 0.1)])
+        others = {name: ranking for name, ranking in rankings.items() if name != "concepts"}
+        assert others == found(self.ASKED, by_late=True).rankings
+
+    def test_it_gives_as_many_as_the_depth(self) -> None:
+        config = IndexConfig(fusion=FusionConfig(depth=2))
+        rankings = ranked(self.DESCRIBES, scope_of(indexes(), config=config), by_late=True).rankings
+        assert rows_of(rankings["concepts"]) == [2, 3]
+
+    def test_in_rank_fusion_they_count_by_their_weight_times_the_surest_match(self) -> None:
+        config = IndexConfig(fusion=FusionConfig(concepts_weight=0.5))
+        scope = scope_of(indexes(), config=config)
+        without = dict(ranked(self.ASKED, scope, by_late=False).order)
+        gains = {row: score - without[row] for row, score in ranked(self.DESCRIBES, scope, by_late=False).order}
+        weight = 0.5 * 0.8
+        assert gains == pytest.approx({2: weight / 61, 3: weight / 62, 0: weight / 63, 1: 0, 4: 0}, abs=1e-9)
+
+    def test_of_no_weight_in_rank_fusion_they_still_count_beside_late_interaction(self) -> None:
+        scope = scope_of(indexes(), config=IndexConfig(fusion=FusionConfig(concepts_weight=0)))
+        fused, late = (ranked(self.DESCRIBES, scope, by_late=by_late).order for by_late in (False, True))
+        assert fused == found(self.ASKED).order
+        assert scores_of(late) == pytest.approx(scores_of(found(self.DESCRIBES, by_late=True).order))
+
+    def test_late_interaction_scores_what_only_its_concept_finds(self) -> None:
+        blind = replace(indexes(exhaustive=False), dense=GivenDense(COSINES, reached=frozenset({1})))
+        config = IndexConfig(late=LateConfig(candidates=3), fusion=FusionConfig(concepts_weight=1))
+        order = ranked(question(ASKED, described=DESCRIBED), scope_of(blind, config=config), by_late=True).order
+        assert blind.late is not None
+        assert blind.late.scored == [(ASKED, [1, 0, 2])]
+        assert_ranking(order[:3], [(1, 2.625), (0, 1.4375 + 0.3), (2, 0.3125 + 1.2)])
+
+    @pytest.mark.parametrize("by_late", [True, False])
+    @pytest.mark.parametrize("mode", ["lexical", "dense"])
+    def test_a_search_by_one_signal_has_nothing_of_them(self, mode: SearchMode, by_late: bool) -> None:
+        described = found(self.DESCRIBES, mode=mode, by_late=by_late)
+        assert described == found(self.ASKED, mode=mode, by_late=by_late)
+        assert "concepts" not in described.rankings
+
+    @pytest.mark.parametrize("by_late", [True, False])
+    def test_in_notes_without_concepts_the_order_is_what_it_was(self, by_late: bool) -> None:
+        without = replace(indexes(), concepts=None)
+        assert found(self.DESCRIBES, without, by_late=by_late) == found(self.ASKED, without, by_late=by_late)
+        assert found(self.ASKED, without, by_late=by_late) == found(self.ASKED, by_late=by_late)
+
+
 class TestFilter:
     @pytest.mark.parametrize("exhaustive", [True, False])
     @pytest.mark.parametrize("mode", ["lexical", "dense", "hybrid"])
@@ -263,7 +325,7 @@ class TestFilter:
     def test_no_ranking_of_any_way_to_ask_sees_a_row_outside_of_it(
         self, mode: SearchMode, exhaustive: bool, allowed: set[int]
     ) -> None:
-        asked = question(ASKED, KEYWORDS, hypothesis=IN_ADVANCE)
+        asked = question(ASKED, KEYWORDS, hypothesis=IN_ADVANCE, described=DESCRIBED)
         scope = scope_of(indexes(exhaustive=exhaustive), mode=mode, allowed=sorted(allowed))
         result = ranked(asked, scope, by_late=True)
         for name, ranking in [*result.rankings.items(), ("order", result.order)]:
@@ -272,10 +334,18 @@ class TestFilter:
             assert set(rows_of(result.order)) == allowed
 
     def test_what_is_allowed_scores_what_it_scores_without_it(self) -> None:
-        asked = question(ASKED, KEYWORDS, hypothesis=IN_ADVANCE)
+        asked = question(ASKED, KEYWORDS, hypothesis=IN_ADVANCE, described=DESCRIBED)
         every = dict(ranked(asked, scope_of(indexes()), by_late=True).order)
         some = ranked(asked, scope_of(indexes(), allowed=[1, 2, 4]), by_late=True).order
         assert dict(some) == pytest.approx({row: every[row] for row in (1, 2, 4)})
+
+    def test_a_row_outside_of_it_takes_no_rank_among_what_names_a_concept(self) -> None:
+        scope = scope_of(indexes(), allowed=[0, 1, 3])
+        asked = question(ASKED, described=DESCRIBED)
+        assert_ranking(ranked(asked, scope, by_late=True).rankings["concepts"], [(3, 0.4), (0, 0.1)])
+        fused = dict(ranked(asked, scope, by_late=False).order)
+        without = dict(ranked(question(ASKED), scope, by_late=False).order)
+        assert fused[3] - without[3] == pytest.approx(0.25 * 0.8 / 61)
 
 
 class TestOrder:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from index.concepts import Concept
 from index.glossary import Glossary, TermPair
 from index.schema import Chunk
 from index.snapshot import Snapshot
@@ -34,6 +35,7 @@ CHUNKS = [
     chunk("Warmup raises the learning rate.", note="warmup.md", language="en"),
 ]
 GLOSSARY = Glossary([TermPair(("warmup", "预热"), 2, CHUNKS[2].id)])
+CONCEPT = Concept(("残差连接",), ("给信号加一条近路", "网络太深传不到前面"))
 OFF: dict[Stage, bool] = dict.fromkeys(STAGES, False)
 QUESTION = "残差连接为什么让训练更稳"
 REWORDED = "残差结构凭什么使训练稳定？"
@@ -43,7 +45,8 @@ TRANSLATED = "Why do residual connections help?"
 
 @pytest.fixture(scope="module")
 def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
-    return replace(snapshot_of(CHUNKS, tmp_path_factory.mktemp("notes")), glossary=GLOSSARY)
+    folder = tmp_path_factory.mktemp("notes")
+    return replace(snapshot_of(CHUNKS, folder, concepts=[CONCEPT]), glossary=GLOSSARY)
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +90,7 @@ MADE: dict[Stage, tuple[str, bool]] = {
     "spelling": ("残叉连接为什么让训练更稳", False),
     "parts": ("残差连接和归一化有什么区别", False),
     "glossary": ("预热是什么", False),
+    "concepts": ("怎么给信号加一条近路", False),
     "keywords": ("残差连接为什么让别人开心", False),
     "rewording": (QUESTION, False),
     "translation": (QUESTION, True),
@@ -99,6 +103,8 @@ class TestSwitches:
         query = found.query
         if stage == "spelling":
             return query.text != MADE["spelling"][0]
+        if stage == "concepts":
+            return query.described is not None
         return bool(query.parts) if stage == "parts" else stage in {variant.stage for variant in query.variants}
 
     @pytest.mark.parametrize("stage", STAGES)
@@ -123,7 +129,8 @@ class TestSwitches:
     def test_with_all_off_the_question_is_searched_with_as_it_is(self, snapshot: Snapshot) -> None:
         for question, _ in MADE.values():
             query = understood(question, tools(snapshot, WritesByInstruction())).query
-            assert (query.text, query.variants, query.parts, query.hypothesis) == (question, (), (), None)
+            assert (query.text, query.variants, query.parts) == (question, (), ())
+            assert (query.hypothesis, query.described) == (None, None)
 
     def test_with_all_on_each_has_its_place_and_its_weight(self, english: Snapshot) -> None:
         weights = {"keywords_weight": 0.1, "rewording_weight": 0.2, "translation_weight": 0.3, "hyde_weight": 0.4}
