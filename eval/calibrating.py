@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from eval.answers.language_models import open_language_model
 from eval.gold import Gold, GoldInvalid, Question, check_quotes
 from eval.indexes import Indexes, NotesSource
 from eval.quotes import MAX_CHARS, groups_held
@@ -26,6 +25,7 @@ from index.progress import ProgressListener
 from index.schema import Hit
 from service.answering.rerank import LANGUAGE_MODEL_RERANKERS, LATE, Reranker, reranker_of
 from service.answering.reranking.calibration import Calibration, FittedOn, LabelledCandidates, fit_calibration
+from service.language_model import open_language_model
 from service.settings import Settings
 
 BINS = 10

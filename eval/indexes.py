@@ -14,7 +14,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from eval.answers.language_models import open_language_model
 from eval.gold import GoldInvalid
 from index import weights
 from index.embedding_cache import EmbeddingCache
@@ -33,6 +32,7 @@ from service.answering.generator import LanguageModel
 from service.answering.hyde import is_wanted
 from service.answering.rerank import LANGUAGE_MODEL_RERANKERS, WITHOUT_MODEL, Reranker, calibration_of, reranker_of
 from service.answering.tools import Tools
+from service.language_model import open_language_model
 from service.question_writing import question_writer
 from service.settings import Settings
 

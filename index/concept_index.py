@@ -181,7 +181,7 @@ class ConceptIndex:
 
 
 def _late(config: LateConfig) -> LateConfig:
-    """Descriptions are short: without windows, and never so many that they would have to be compressed."""
+    """Descriptions are short, so without windows; compressed, which loses nothing here (docs/benchmarks.md)."""
     return config.model_copy(update={"window_weight": 0.0, "full_precision_tokens": 0})
 
 

@@ -13,7 +13,6 @@ import typer
 from eval.answers.chat_client import ChatServer
 from eval.answers.evaluation import evaluate_answers
 from eval.answers.judge import judge_all
-from eval.answers.language_models import open_language_model, token_counter
 from eval.answers.measures import Measured, measure_all
 from eval.answers.results import AnswerResults, JudgeResults, RgbResults
 from eval.answers.rgb import NOISE_RATIOS, PASSAGES, read_rgb
@@ -35,6 +34,7 @@ from service.commands.console import ProgressBars, messages, print_json, results
 from service.commands.lazy import plain_app
 from service.commands.options import ConfigOption, DataOption, JsonOption, settings_from
 from service.commands.queries import RUN_DEPTH
+from service.language_model import open_language_model, token_counter
 from service.settings import Settings
 
 app = plain_app()

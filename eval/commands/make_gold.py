@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from eval.answers.language_models import open_language_model
 from eval.drafting.gold_drafts import (
     DraftedGold,
     DraftingRefused,
@@ -31,6 +30,7 @@ from service.answering.generator import LanguageModel
 from service.commands.console import ProgressBars, messages, print_json, printable, results
 from service.commands.lazy import plain_app
 from service.commands.options import ConfigOption, DataOption, JsonOption, settings_from
+from service.language_model import open_language_model
 from service.settings import Settings
 
 app = plain_app()

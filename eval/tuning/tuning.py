@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eval.answers.language_models import open_language_model
 from eval.gold import Gold, GoldInvalid, check_quotes
 from eval.indexes import Indexes, NotesSource
 from eval.tuning.drafted_pairs import drafted_pairs
@@ -29,6 +28,7 @@ from index.schema import Chunk
 from index.snapshot import CHUNKS, SNAPSHOTS, current_name, read_chunks, verified_manifest
 from index.weights import ResolvedModel
 from ingest.reader import read_notes
+from service.language_model import open_language_model
 from service.settings import Settings
 
 LAYERS_ON_A_CPU = 2

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from eval.answers.language_models import open_language_model, token_counter
 from index.errors import AsknotesError
 from service.answering.config import NO_MODEL, AnsweringConfig
+from service.language_model import open_language_model, token_counter
 from service.settings import Settings
 from tests.service.answering.tiny_language_model import tiny_language_model
 
