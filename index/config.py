@@ -141,14 +141,21 @@ class ConceptsConfig(Section):
 
 
 class FusionConfig(Section):
-    """How the signals become one order."""
+    """How the signals of the first stage become one order."""
 
-    rrf_k: int = Field(default=60, ge=1, le=1000, description="The k of reciprocal rank fusion.")
-    lexical_weight: float = Field(default=1.0, ge=0.0, le=100.0, description="Weight of BM25 in rank fusion.")
-    dense_weight: float = Field(default=1.0, ge=0.0, le=100.0, description="Weight of the dense signal in rank fusion.")
-    concepts_weight: float = Field(
-        default=0.25, ge=0.0, le=100.0, description="Weight of what the question describes in rank fusion."
+    method: Literal["convex", "rrf"] = Field(
+        default="convex",
+        description="`convex`: weighted mean of the signals' z-scores, and what the question describes on top; `rrf`: "
+        "reciprocal rank fusion, in which concepts have no part.",
     )
+    rrf_k: int = Field(default=60, ge=1, le=1000, description="The k of reciprocal rank fusion.")
+    lexical_weight: float = Field(
+        default=1.5,
+        ge=0.0,
+        le=100.0,
+        description="Weight of BM25, less where the question's terms are not the notes' terms.",
+    )
+    dense_weight: float = Field(default=1.0, ge=0.0, le=100.0, description="Weight of the dense signal.")
     depth: int = Field(default=100, ge=1, le=10_000, description="Hits each signal contributes.")
 
 

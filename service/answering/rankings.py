@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from index.config import IndexConfig
-from index.fusion import reciprocal_rank_fusion
+from index.fusion import convex_combination, reciprocal_rank_fusion
 from index.late import LateIndex
 from index.lexical import LexicalScores
 from index.snapshot import Snapshot
@@ -143,10 +143,25 @@ def _fused(rankings: Mapping[str, Ranking], query: Query, ways: list[_Way], scop
     weights |= {way.signal(DENSE): way.weight * dense for way in ways}
     if query.hypothesis is not None:
         weights[HYDE] = query.hypothesis.weight
-    if query.described is not None:
-        weights[CONCEPTS] = fusion.concepts_weight * max(match.strength for match in query.described.matches)
-    rows = {name: [row for row, _ in ranking] for name, ranking in rankings.items()}
-    return reciprocal_rank_fusion(rows, weights=weights, k=fusion.rrf_k)
+    signals = {name: ranking for name, ranking in rankings.items() if name != CONCEPTS}
+    if fusion.method == "rrf":
+        rows = {name: [row for row, _ in ranking] for name, ranking in signals.items()}
+        return reciprocal_rank_fusion(rows, weights=weights, k=fusion.rrf_k)
+    fused = convex_combination(
+        {name: dict(ranking) for name, ranking in signals.items()}, weights, normaliser="z-score"
+    )
+    return _with_described(fused, rankings.get(CONCEPTS, []), query)
+
+
+def _with_described(fused: Ranking, about: Ranking, query: Query) -> Ranking:
+    """Add what the described concepts count for; a row that only they name starts where the lowest stands."""
+    if query.described is None or not about:
+        return fused
+    lowest = min((score for _, score in fused), default=0.0)
+    totals = dict(fused)
+    for row, relevance in about:
+        totals[row] = totals.get(row, lowest) + query.described.weight * relevance
+    return sorted(totals.items(), key=lambda entry: (-entry[1], entry[0]))
 
 
 def _heard(way: _Way, scope: Scope) -> float:

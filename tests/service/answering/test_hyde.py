@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from index.config import IndexConfig, LateConfig
+from index.config import FusionConfig, IndexConfig, LateConfig
 from index.schema import Hit
 from index.tokenizer import Tokenizer
 from service.answering.config import AnsweringConfig
@@ -108,7 +108,8 @@ class TestSearching:
         return retrieved(query, snapshot, config=config, mode=mode, rerank=rerank, chunk_filter=chunk_filter).hits
 
     def test_it_is_a_ranking_of_its_own_in_rank_fusion(self, tmp_path: Path) -> None:
-        hits = self.find(tmp_path, weight=0.5, rerank="none")
+        config = IndexConfig(fusion=FusionConfig(method="rrf", lexical_weight=1.0))
+        hits = self.find(tmp_path, weight=0.5, rerank="none", config=config)
         ranked = {hit.chunk.note: hit.signals["hyde"].rank for hit in hits}
         assert ranked["dropout.md"] == 1
         for hit in hits:

@@ -48,6 +48,7 @@ BY_LATE_ALONE = [1.4375, 2.625, 0.3125, 1.8125, 1.3125]  # 0.5 / 0.2 + 0.25 * (5
 DESCRIBED = Described((ConceptMatch(8, ("残差",), 0.8, "近路"), ConceptMatch(7, ("预热",), 0.2, "先小后大")), 3.0)
 RELEVANCE = [0.1, 0, 0.4, 0.4, 0]  # of the two concepts that by which a row has more
 BY_THE_OTHER = [1.46875, 0.46875, 2.625, 0.46875, 0.96875]  # half of its terms known: BM25 at 0.25 * 0.5²
+BY_RANK = FusionConfig(method="rrf", lexical_weight=1.0)
 
 
 def indexes(*, exhaustive: bool = True, spread: float = SPREAD, late: bool = True) -> GivenSnapshot:
@@ -60,9 +61,15 @@ def indexes(*, exhaustive: bool = True, spread: float = SPREAD, late: bool = Tru
 
 
 def found(
-    query: Query, snapshot: GivenSnapshot | None = None, *, mode: SearchMode = "hybrid", by_late: bool = False
+    query: Query,
+    snapshot: GivenSnapshot | None = None,
+    *,
+    mode: SearchMode = "hybrid",
+    by_late: bool = False,
+    fusion: FusionConfig | None = None,
 ) -> Ranked:
-    return ranked(query, scope_of(snapshot or indexes(), mode=mode), by_late=by_late)
+    config = IndexConfig(fusion=fusion or FusionConfig())
+    return ranked(query, scope_of(snapshot or indexes(), mode=mode, config=config), by_late=by_late)
 
 
 def rows_of(ranking: Ranking) -> list[int]:
@@ -117,7 +124,7 @@ WAYS = ["rewording", "glossary", "rewording-2", "rewording-3"]
 
 class TestRankFusion:
     def test_it_is_the_sum_of_weight_over_sixty_and_rank(self) -> None:
-        order = found(question(ASKED, KEYWORDS)).order
+        order = found(question(ASKED, KEYWORDS), fusion=BY_RANK).order
         assert dict(order) == pytest.approx(
             {
                 0: 1 / 61 + 1 / 65 + 0.5 / 61,
@@ -130,13 +137,13 @@ class TestRankFusion:
         assert is_best_first(order)
 
     def test_a_variant_counts_by_its_weight_and_that_of_the_signal(self) -> None:
-        config = IndexConfig(fusion=FusionConfig(rrf_k=10, lexical_weight=2, dense_weight=3))
-        order = ranked(question(ASKED, KEYWORDS), scope_of(indexes(), config=config), by_late=False).order
+        fusion = FusionConfig(method="rrf", rrf_k=10, lexical_weight=2, dense_weight=3)
+        order = found(question(ASKED, KEYWORDS), fusion=fusion).order
         assert dict(order)[2] == pytest.approx(3 / 13 + 0.5 * HEARD * 2 / 11 + 0.5 * 3 / 14)
 
     def test_a_hypothetical_answer_is_one_more_ranking(self) -> None:
-        with_it = dict(found(question(ASKED, hypothesis=IN_ADVANCE)).order)
-        without = dict(found(question(ASKED)).order)
+        with_it = dict(found(question(ASKED, hypothesis=IN_ADVANCE), fusion=BY_RANK).order)
+        without = dict(found(question(ASKED), fusion=BY_RANK).order)
         gains = {row: with_it[row] - without[row] for row in without}
         assert gains == pytest.approx({4: 0.4 / 61, 3: 0.4 / 62, 0: 0.4 / 63, 1: 0.4 / 64, 2: 0.4 / 65})
 
@@ -146,20 +153,18 @@ class TestRankFusion:
         assert [score for _, score in order] == pytest.approx(sorted((x for x in table[ASKED] if x), reverse=True))
 
     def test_a_lexical_search_is_fused_with_its_variants_whatever_weight_bm25_has_beside_the_vectors(self) -> None:
-        config = IndexConfig(fusion=FusionConfig(lexical_weight=0))
-        scope = scope_of(indexes(), mode="lexical", config=config)
-        order = ranked(question(ASKED, KEYWORDS), scope, by_late=False).order
+        fusion = FusionConfig(method="rrf", lexical_weight=0)
+        order = found(question(ASKED, KEYWORDS), mode="lexical", fusion=fusion).order
         assert_ranking(order, [(0, 1 / 61), (1, 1 / 62), (2, 0.5 / 61)])
 
     def test_a_dense_search_is_fused_with_its_variants_whatever_weight_vectors_have_beside_bm25(self) -> None:
-        config = IndexConfig(fusion=FusionConfig(dense_weight=0))
-        scope = scope_of(indexes(), mode="dense", config=config)
-        order = dict(ranked(question(ASKED, KEYWORDS, hypothesis=IN_ADVANCE), scope, by_late=False).order)
+        fusion = FusionConfig(method="rrf", dense_weight=0)
+        order = dict(found(question(ASKED, KEYWORDS, hypothesis=IN_ADVANCE), mode="dense", fusion=fusion).order)
         assert order[4] == pytest.approx(1 / 62 + 0.5 / 62 + 0.4 / 61)
 
     def test_each_signal_gives_as_many_as_its_depth(self) -> None:
-        config = IndexConfig(fusion=FusionConfig(depth=1))
-        result = ranked(question(ASKED, KEYWORDS), scope_of(indexes(), config=config), by_late=False)
+        fusion = FusionConfig(method="rrf", lexical_weight=1.0, depth=1)
+        result = found(question(ASKED, KEYWORDS), fusion=fusion)
         assert {name: rows_of(ranking) for name, ranking in result.rankings.items()} == {
             "lexical": [0], "dense": [1], "lexical:keywords": [2], "dense:keywords": [0]
         }  # fmt: skip
@@ -197,11 +202,10 @@ class TestLateInteraction:
 
     def test_and_leave_vectors_alone_in_rank_fusion_but_not_a_search_by_bm25(self) -> None:
         silent = replace(indexes(), lexical=GivenLexical(BM25, known={ASKED: 0.0, OTHER: 0.0}))
-        fused = found(question(ASKED), silent).order
+        fused = found(question(ASKED), silent, fusion=BY_RANK).order
         assert_ranking(fused, [(1, 1 / 61), (4, 1 / 62), (2, 1 / 63), (3, 1 / 64), (0, 1 / 65)])
-        assert_ranking(
-            found(question(ASKED, KEYWORDS), silent, mode="lexical").order, [(0, 1 / 61), (1, 1 / 62), (2, 0.5 / 61)]
-        )
+        lexical = found(question(ASKED, KEYWORDS), silent, mode="lexical", fusion=BY_RANK).order
+        assert_ranking(lexical, [(0, 1 / 61), (1, 1 / 62), (2, 0.5 / 61)])
 
     def test_so_does_a_weight_of_zero(self) -> None:
         config = IndexConfig(late=LateConfig(lexical_weight=0))
@@ -237,7 +241,7 @@ class TestLateInteraction:
 
 
 class TestCandidates:
-    CONFIG = IndexConfig(late=LateConfig(candidates=2))
+    CONFIG = IndexConfig(late=LateConfig(candidates=2), fusion=BY_RANK)
 
     def test_only_the_best_fused_are_scored_and_the_rest_stand_below_in_their_order(self) -> None:
         snapshot = indexes(exhaustive=False)
@@ -282,27 +286,20 @@ class TestConcepts:
         rankings = ranked(self.DESCRIBES, scope_of(indexes(), config=config), by_late=True).rankings
         assert rows_of(rankings["concepts"]) == [2, 3]
 
-    def test_in_rank_fusion_they_count_by_their_weight_times_the_surest_match(self) -> None:
-        config = IndexConfig(fusion=FusionConfig(concepts_weight=0.5))
-        scope = scope_of(indexes(), config=config)
-        without = dict(ranked(self.ASKED, scope, by_late=False).order)
-        gains = {row: score - without[row] for row, score in ranked(self.DESCRIBES, scope, by_late=False).order}
-        weight = 0.5 * 0.8
-        assert gains == pytest.approx({2: weight / 61, 3: weight / 62, 0: weight / 63, 1: 0, 4: 0}, abs=1e-9)
-
-    def test_of_no_weight_in_rank_fusion_they_still_count_beside_late_interaction(self) -> None:
-        scope = scope_of(indexes(), config=IndexConfig(fusion=FusionConfig(concepts_weight=0)))
-        fused, late = (ranked(self.DESCRIBES, scope, by_late=by_late).order for by_late in (False, True))
-        assert fused == found(self.ASKED).order
+    def test_in_rank_fusion_they_have_no_part_but_count_beside_late_interaction(self) -> None:
+        fused = found(self.DESCRIBES, fusion=BY_RANK)
+        assert "concepts" in fused.rankings
+        assert fused.order == found(self.ASKED, fusion=BY_RANK).order
+        late = found(self.DESCRIBES, by_late=True, fusion=BY_RANK).order
         assert scores_of(late) == pytest.approx(scores_of(found(self.DESCRIBES, by_late=True).order))
 
     def test_late_interaction_scores_what_only_its_concept_finds(self) -> None:
         blind = replace(indexes(exhaustive=False), dense=GivenDense(COSINES, reached=frozenset({1})))
-        config = IndexConfig(late=LateConfig(candidates=3), fusion=FusionConfig(concepts_weight=1))
+        config = IndexConfig(late=LateConfig(candidates=3))
         order = ranked(question(ASKED, described=DESCRIBED), scope_of(blind, config=config), by_late=True).order
         assert blind.late is not None
-        assert blind.late.scored == [(ASKED, [1, 0, 2])]
-        assert_ranking(order[:3], [(1, 2.625), (0, 1.4375 + 0.3), (2, 0.3125 + 1.2)])
+        assert blind.late.scored == [(ASKED, [0, 2, 3])]  # fused: 0.9, 0.6, 0.6 and -0.6 for row 1
+        assert_ranking(order[:3], [(3, 1.8125 + 1.2), (0, 1.4375 + 0.3), (2, 0.3125 + 1.2)])
 
     @pytest.mark.parametrize("by_late", [True, False])
     @pytest.mark.parametrize("mode", ["lexical", "dense"])
@@ -345,7 +342,7 @@ class TestFilter:
         assert_ranking(ranked(asked, scope, by_late=True).rankings["concepts"], [(3, 0.4), (0, 0.1)])
         fused = dict(ranked(asked, scope, by_late=False).order)
         without = dict(ranked(question(ASKED), scope, by_late=False).order)
-        assert fused[3] - without[3] == pytest.approx(0.25 * 0.8 / 61)
+        assert fused[3] - without[3] == pytest.approx(3.0 * 0.4)
 
 
 class TestOrder:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from index.config import IndexConfig, LateConfig
+from index.config import FusionConfig, IndexConfig, LateConfig
 from index.errors import ConfigInvalid
 from index.schema import Chunk
 from index.snapshot import Snapshot
@@ -30,6 +30,7 @@ MODES: list[SearchMode] = ["lexical", "dense", "hybrid"]
 STAGE_OF: dict[SearchMode, str] = {"lexical": "lexical", "dense": "dense", "hybrid": "late"}
 WITHOUT_LATE = IndexConfig(late=LateConfig(enabled=False))
 CANDIDATES_ONLY = IndexConfig(late=LateConfig(exhaustive_tokens=0, candidates=2))
+BY_RANK = IndexConfig(fusion=FusionConfig(method="rrf", lexical_weight=1.0))
 
 
 @pytest.fixture
@@ -61,8 +62,8 @@ class TestModes:
         assert [hit.signals["dense"].rank for hit in hits] == [1, 2, 3, 4, 5]
         assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
 
-    def test_hybrid_search_adds_one_over_sixty_and_the_rank_in_each_list(self, snapshot: Snapshot) -> None:
-        hits = find("BM25 words", snapshot, rerank="none")
+    def test_hybrid_search_by_rank_adds_one_over_sixty_and_the_rank_in_each_list(self, snapshot: Snapshot) -> None:
+        hits = find("BM25 words", snapshot, config=BY_RANK, rerank="none")
         for hit in hits:
             assert set(hit.signals) <= {"lexical", "dense"}
             assert hit.score == pytest.approx(sum(1 / (60 + signal.rank) for signal in hit.signals.values()))

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index.config import IndexConfig, LateConfig
+from index.config import FusionConfig, IndexConfig, LateConfig
 from index.schema import Chunk
 from index.snapshot import Snapshot
 from index.tokenizer import Tokenizer
@@ -19,6 +19,7 @@ from service.answering.explanation import Dropped
 from service.answering.query import Query, Variant
 from service.answering.rerank import never
 from service.answering.retriever import CandidateReading, Retrieved
+from tests.service.answering.plain_fusion import mean_of_z_scores
 from tests.service.answering.small_indexes import asked, chunk, find, retrieved, snapshot_of
 
 CHUNKS = [
@@ -32,6 +33,7 @@ MODES: list[SearchMode] = ["lexical", "dense", "hybrid"]
 STAGE_OF: dict[SearchMode, str] = {"lexical": "lexical", "dense": "dense", "hybrid": "late"}
 WITHOUT_LATE = IndexConfig(late=LateConfig(enabled=False))
 CANDIDATES_ONLY = IndexConfig(late=LateConfig(exhaustive_tokens=0, candidates=2))
+BY_RANK = IndexConfig(fusion=FusionConfig(method="rrf", lexical_weight=1.0))
 
 
 @pytest.fixture
@@ -71,6 +73,9 @@ class TestVariants:
         ]
         return replace(asked("BM25 words"), variants=tuple(variants))
 
+    def weights(self) -> dict[str, float]:
+        return {"": 1.0, **dict(zip(self.NAMES, self.WEIGHTS, strict=True))}
+
     def test_a_hit_says_what_each_stage_thought_of_it_for_each_way_to_ask(self, snapshot: Snapshot) -> None:
         hits = {hit.chunk.id: hit.signals for hit in retrieved(self.query(), snapshot).hits}
         for name, (_, text) in zip(self.NAMES, self.WAYS, strict=True):
@@ -83,17 +88,33 @@ class TestVariants:
         }
 
     @pytest.mark.parametrize("mode", MODES)
-    def test_the_fused_score_is_the_sum_of_weight_over_sixty_and_rank(
+    def test_by_rank_the_fused_score_is_the_sum_of_weight_over_sixty_and_rank(
         self, snapshot: Snapshot, mode: SearchMode
     ) -> None:
-        weights = {"": 1.0, **dict(zip(self.NAMES, self.WEIGHTS, strict=True))}
+        weights = self.weights()
         heard = {"lexical:keywords-2": 0.5**2} if mode == "hybrid" else {}  # beside vectors: half of it is known
-        for hit in retrieved(self.query(), snapshot, mode=mode, rerank="none").hits:
+        for hit in retrieved(self.query(), snapshot, config=BY_RANK, mode=mode, rerank="none").hits:
             parts = [
                 weights[name.partition(":")[2]] * heard.get(name, 1.0) / (60 + own.rank)
                 for name, own in hit.signals.items()
             ]
             assert hit.score == pytest.approx(sum(parts))
+
+    @pytest.mark.parametrize("mode", MODES)
+    def test_the_fused_score_is_the_weighted_mean_of_z_scores(self, snapshot: Snapshot, mode: SearchMode) -> None:
+        hits = retrieved(self.query(), snapshot, mode=mode, rerank="none").hits
+        found: dict[str, dict[str, float]] = {}
+        for hit in hits:
+            for name, own in hit.signals.items():
+                found.setdefault(name, {})[hit.chunk.id] = own.score
+        ways = {way and f":{way}": weight for way, weight in self.weights().items()}
+        weights = {f"{stage}{way}": weight for stage in ("lexical", "dense") for way, weight in ways.items()}
+        if mode == "hybrid":
+            heard = {"lexical:keywords-2": 0.5**2}  # half of it is known
+            weights |= {n: 1.5 * heard.get(n, 1.0) * w for n, w in weights.items() if n.startswith("lexical")}
+        expected = mean_of_z_scores(found, {name: weights[name] for name in found})
+        assert {hit.chunk.id: hit.score for hit in hits} == pytest.approx(expected)
+        assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
 
     def test_the_last_score_is_the_weighted_mean_over_the_ways_of_late_interaction_and_bm25(
         self, snapshot: Snapshot

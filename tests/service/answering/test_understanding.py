@@ -402,7 +402,7 @@ class TestDropped:
 
     def test_what_is_dropped_stands_in_order_and_is_no_hit(self, tmp_path: Path) -> None:
         snapshot = snapshot_of([self.BEST, self.NEXT, self.AGAIN, self.OTHER, self.LAST], tmp_path)
-        request = SearchRequest("残差连接让训练更稳", top_k=2, explain=True, rerank="none")
+        request = SearchRequest("残差网络：残差连接让训练更稳", top_k=2, explain=True, rerank="none")
         found = search(request, tools(snapshot, span_chars=100, fold_similarity=0.5))
         assert found.explanation is not None
         dropped = found.explanation.dropped
