@@ -248,7 +248,6 @@ def test_every_fingerprint_must_be_the_configured_one(data: Path) -> None:
         ("concepts", "enabled", False, "concepts"),
         ("concepts", "built_in", False, "concepts"),
         ("concepts", "least_named", 2.0, "concepts"),
-        ("fusion", "concepts_weight", 1.0, None),
     ],
 )
 def test_settings_that_shape_the_index_change_its_fingerprint_and_others_do_not(
