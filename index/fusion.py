@@ -6,6 +6,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from index.errors import ConfigInvalid
 
 Normaliser = Literal["min-max", "z-score", "theoretical-min-max"]
@@ -37,12 +40,14 @@ def convex_combination(
     *,
     normaliser: Normaliser = "min-max",
     minima: Mapping[str, float] | None = None,
+    absent: Mapping[str, float] | None = None,
 ) -> list[tuple[int, float]]:
     """Return every row with the weighted mean of its normalised scores, best first, ties by row.
 
     S. Bruch, S. Gai and A. Ingber, "An Analysis of Fusion Functions for Hybrid Retrieval", ACM TOIS 42(1), 2023,
     sections 3 and 4. ``scores`` maps a signal to the scores of the rows it found; weights are scaled to a sum of 1.
-    A row that a signal did not find gets the signal's minimum. Normalisers, with the extremes of what was found:
+    A row that a signal did not find has the signal's score in ``absent``, as if it had been found with it, or else the
+    lowest that was found. Normalisers, with the extremes of what was found:
 
     * ``min-max``: (score - lowest) / (highest - lowest), so that the lowest found counts as not found;
     * ``theoretical-min-max``: the same from the lowest score possible, which ``minima`` gives for each signal (0 for
@@ -53,16 +58,30 @@ def convex_combination(
     A signal of weight 0 is as if it were not there: its rows do not appear either. Raises ConfigInvalid for a signal
     without a weight or, where it is needed, a minimum, and for a negative weight.
     """
-    used = [(signal, weight) for signal, weight in _weighted(scores, weights) if scores[signal]]
-    rows = {row for signal, _ in used for row in scores[signal]}
+    # In the order of their names, so that the order in which signals come cannot decide between equal rows.
+    used = [(signal, weight) for signal, weight in sorted(_weighted(scores, weights)) if scores[signal]]
+    if not used:
+        return []
     total_weight = math.fsum(weight for _, weight in used)
-    totals: dict[int, list[float]] = {row: [] for row in rows}
+    rows = np.unique(np.concatenate([_keys(scores[signal]) for signal, _ in used]))
+    totals = np.zeros(len(rows))
     for signal, weight in used:
-        normalised, missing = _normalised(scores[signal], signal, normaliser, minima or {})
-        for row in rows:
-            totals[row].append(weight / total_weight * normalised.get(row, missing))
-    # Summed exactly, so that the order of the signals cannot decide between equal rows.
-    return _best_first({row: math.fsum(parts) for row, parts in totals.items()})
+        found = np.fromiter(scores[signal].values(), dtype=np.float64)
+        places = np.searchsorted(rows, _keys(scores[signal]))
+        if absent is not None and signal in absent:
+            everywhere = np.full(len(rows), absent[signal], dtype=np.float64)
+            everywhere[places] = found
+            found, places = everywhere, np.arange(len(rows))
+        normalised, missing = _normalised(found, signal, normaliser, minima or {})
+        spread = np.full(len(rows), missing)
+        spread[places] = normalised
+        totals += weight / total_weight * spread
+    order = np.lexsort((rows, -totals))
+    return list(zip(rows[order].tolist(), totals[order].tolist(), strict=True))
+
+
+def _keys(found: Mapping[int, float]) -> npt.NDArray[np.int64]:
+    return np.fromiter(found, dtype=np.int64, count=len(found))
 
 
 def _weighted(signals: Iterable[str], weights: Mapping[str, float]) -> list[tuple[str, float]]:
@@ -74,21 +93,19 @@ def _weighted(signals: Iterable[str], weights: Mapping[str, float]) -> list[tupl
 
 
 def _normalised(
-    found: Mapping[int, float], signal: str, normaliser: Normaliser, minima: Mapping[str, float]
-) -> tuple[dict[int, float], float]:
+    found: npt.NDArray[np.float64], signal: str, normaliser: Normaliser, minima: Mapping[str, float]
+) -> tuple[npt.NDArray[np.float64], float]:
     """Return the normalised scores of the rows found, and that of every other row."""
-    values = list(found.values())
+    lowest, highest = float(found.min()), float(found.max())
     if normaliser == "z-score":
-        origin = math.fsum(values) / len(values)
-        scale = math.sqrt(math.fsum((value - origin) ** 2 for value in values) / len(values))
-        lowest = min(values)
+        least, origin, scale = lowest, float(found.mean()), float(found.std())
     else:
-        lowest = origin = min(values) if normaliser == "min-max" else _minimum(signal, minima)
-        scale = max(values) - origin
+        least = origin = lowest if normaliser == "min-max" else _minimum(signal, minima)
+        scale = highest - origin
     # Where all scores are equal, their mean may differ from them by rounding.
-    if min(values) == max(values) == lowest or scale <= 0:
-        return dict.fromkeys(found, 0.0), 0.0
-    return {row: (value - origin) / scale for row, value in found.items()}, (lowest - origin) / scale
+    if lowest == highest == least or scale <= 0:
+        return np.zeros(len(found)), 0.0
+    return (found - origin) / scale, (least - origin) / scale
 
 
 def _minimum(signal: str, minima: Mapping[str, float]) -> float:

@@ -147,21 +147,12 @@ def _fused(rankings: Mapping[str, Ranking], query: Query, ways: list[_Way], scop
     if fusion.method == "rrf":
         rows = {name: [row for row, _ in ranking] for name, ranking in signals.items()}
         return reciprocal_rank_fusion(rows, weights=weights, k=fusion.rrf_k)
-    fused = convex_combination(_scores(signals), weights, normaliser="z-score")
-    return _with_described(fused, rankings.get(CONCEPTS, []), query)
-
-
-def _scores(signals: Mapping[str, Ranking]) -> dict[str, dict[int, float]]:
-    """Scores by signal and row; what BM25 did not find shares no word and has 0 of it, while a vector has no zero.
-
-    Without the zeros a word in one note alone would tell that note from nothing.
-    """
-    found = {row for ranking in signals.values() for row, _ in ranking}
+    # What BM25 did not find shares no word with the question and has 0 of it, while a vector has no zero. Without the
+    # zeros a word in one note alone would tell that note from nothing.
+    absent = {name: 0.0 for name in signals if name.partition(":")[0] == LEXICAL}
     scores = {name: dict(ranking) for name, ranking in signals.items()}
-    for name, ranking in signals.items():
-        if ranking and name.partition(":")[0] == LEXICAL:
-            scores[name] = dict.fromkeys(found, 0.0) | scores[name]
-    return scores
+    fused = convex_combination(scores, weights, normaliser="z-score", absent=absent)
+    return _with_described(fused, rankings.get(CONCEPTS, []), query)
 
 
 def _with_described(fused: Ranking, about: Ranking, query: Query) -> Ranking:
