@@ -86,7 +86,7 @@ def parts_of(
     encodings: Sequence[Encoding],
     config: IndexConfig,
     *,
-    questions: Mapping[str, Sequence[TokenVectors]],
+    questions: Mapping[str, Sequence[Encoding]],
     tokenizer: Tokenizer,
     dimension: int,
     glossary: Glossary = NO_GLOSSARY,
@@ -95,7 +95,7 @@ def parts_of(
 ) -> IndexParts:
     """Build every part from the encodings of the chunks' embedded texts, row by row.
 
-    ``questions`` are those that late interaction is calibrated with, by language (calibration_vectors); none will do.
+    ``questions`` are those that late interaction is calibrated with, by language (calibration_encodings); none will do.
     ``glossary`` fills BM25's expansion field where that has a weight: it takes a millisecond a chunk.
     ``named`` are concepts that the chunks name, ``descriptions`` the encodings, as questions, of theirs in order;
     without ``questions`` they are left out.
@@ -103,7 +103,7 @@ def parts_of(
     names = glossary if config.lexical.expansion_weight > 0 else NO_GLOSSARY
     vectors = np.stack([encoding.vector for encoding in encodings]) if encodings else np.zeros((0, dimension))
     documents = [lexical_document(chunk, tokenizer, names) for chunk in chunks]
-    tokens = [TokenVectors(encoding.token_vectors, encoding.token_ids) for encoding in encodings]
+    tokens = [TokenVectors.of(encoding) for encoding in encodings]
     return IndexParts(
         dense=DenseIndex.build(vectors.astype(np.float32), config.dense),
         lexical=LexicalIndex.build(documents, config.lexical),
@@ -140,11 +140,12 @@ def _name(chunk: Chunk) -> str:
 
 
 def _late(
-    tokens: Sequence[TokenVectors], questions: Mapping[str, Sequence[TokenVectors]], config: IndexConfig
+    tokens: Sequence[TokenVectors], questions: Mapping[str, Sequence[Encoding]], config: IndexConfig
 ) -> LateIndex:
-    means = {language: mean_token_vector(asked) for language, asked in questions.items()}
+    asked = {language: [TokenVectors.of(one, language) for one in texts] for language, texts in questions.items()}
+    means = {language: mean_token_vector(texts) for language, texts in asked.items()}
     built = LateIndex.build(tokens, config.late, means)
-    return built.calibrated([one for asked in questions.values() for one in asked])
+    return built.calibrated([one for texts in asked.values() for one in texts])
 
 
 class _QuestionEncoder:
@@ -159,19 +160,16 @@ class _QuestionEncoder:
         return (self._encoder.encode_query(text) for text in texts)
 
 
-def calibration_vectors(encode: Callable[[str], Encoding]) -> dict[str, list[TokenVectors]]:
-    """Return the token vectors of the calibration questions of each language; ``encode`` encodes a question."""
-    return {
-        language: [TokenVectors(e.token_vectors, e.token_ids, language) for e in map(encode, texts)]
-        for language, texts in CALIBRATION_QUESTIONS.items()
-    }
+def calibration_encodings(encode: Callable[[str], Encoding]) -> dict[str, list[Encoding]]:
+    """Return the calibration questions of each language, encoded as ``encode`` encodes a question."""
+    return {language: [encode(text) for text in texts] for language, texts in CALIBRATION_QUESTIONS.items()}
 
 
-def _cached_questions(cache: EmbeddingCache, encoder: TextEncoder) -> dict[str, list[TokenVectors]]:
+def _cached_questions(cache: EmbeddingCache, encoder: TextEncoder) -> dict[str, list[Encoding]]:
     questions = _QuestionEncoder(encoder)
     for _ in cache.encode(questions, list(itertools.chain.from_iterable(CALIBRATION_QUESTIONS.values()))):
         pass
-    return calibration_vectors(lambda text: cache.get(questions, text))
+    return calibration_encodings(lambda text: cache.get(questions, text))
 
 
 def _encode(

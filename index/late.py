@@ -22,6 +22,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -30,6 +31,9 @@ from index.config import LateConfig
 from index.errors import IndexCorrupt
 from index.token_codes import FORMS, TRAINING_SAMPLE, ByteCodes, ResidualCodes, Selection, TokenCodes, residuals
 from index.vectors import unit
+
+if TYPE_CHECKING:
+    from index.encoder import Encoding  # with torch, which scoring does not need
 
 LATE_VERSION = 3
 LATE = "late"
@@ -48,6 +52,11 @@ class TokenVectors:
     vectors: np.ndarray
     ids: np.ndarray
     language: str | None = None
+
+    @classmethod
+    def of(cls, encoding: Encoding, language: str | None = None) -> TokenVectors:
+        """Those of what an encoder made of a text."""
+        return cls(encoding.token_vectors, encoding.token_ids, language)
 
 
 class LateIndex:

@@ -29,7 +29,7 @@ from index.lexical import LexicalIndex
 from index.schema import Chunk, Place
 from index.shared_hold import SharedHold
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 MANIFEST = "manifest.json"
 CHUNKS = "chunks.jsonl"
 CURRENT = "CURRENT"

@@ -15,10 +15,9 @@ from eval.memory_snapshot import in_memory_snapshot
 from eval.provenance import provenance
 from eval.results import Provenance
 from eval.statistics import figure, mean
-from index.building import calibration_vectors, parts_of
+from index.building import calibration_encodings, parts_of
 from index.embedding_cache import EmbeddingCache
 from index.encoder import Encoding, TextEncoder
-from index.late import TokenVectors
 from index.passages import embedded_text
 from index.schema import Chunk, chunk_id
 from index.tokenizer import Tokenizer
@@ -80,7 +79,7 @@ def run_rgb(
     chosen = {
         (ratio, question.id): documents(question, ratio, passages) for ratio in ratios for question in file.questions
     }
-    collections = _Collections(models, Tokenizer(), calibration_vectors(models.encoder.encode_query))
+    collections = _Collections(models, Tokenizer(), calibration_encodings(models.encoder.encode_query))
     outcomes = []
     for ratio in ratios:
         for question in file.questions:
@@ -118,7 +117,7 @@ class _Collections:
 
     models: RgbModels
     tokenizer: Tokenizer
-    questions: Mapping[str, Sequence[TokenVectors]]
+    questions: Mapping[str, Sequence[Encoding]]
 
     @contextlib.contextmanager
     def over(self, chunks: Sequence[Chunk]) -> Iterator[Tools]:

@@ -73,7 +73,7 @@ def _late_scores(question: str, passages: Sequence[str], index: PreparedIndex) -
     if snapshot.late is None:
         raise ValueError("an index without token vectors has nothing to compare by")
     encoded = index.encoder.encode_query(question)
-    tokens = TokenVectors(encoded.token_vectors, encoded.token_ids, language_of(question).split("-")[0])
+    tokens = TokenVectors.of(encoded, language_of(question).split("-")[0])
     rows = np.array([snapshot.rows_by_id[passage] for passage in passages], dtype=np.int64)
     scores: list[float] = snapshot.late.scores(tokens, rows).tolist()
     return scores

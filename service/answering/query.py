@@ -53,7 +53,7 @@ class Query:
     @property
     def tokens(self) -> TokenVectors:
         """The question's token vectors, as late interaction takes them."""
-        return TokenVectors(self.encoding.token_vectors, self.encoding.token_ids, self.language.split("-")[0])
+        return TokenVectors.of(self.encoding, self.language.split("-")[0])
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,7 @@ def _windows(
     read = next(iter(encoder.encode_passages([text])), None)
     if read is None or not text.strip():
         return []
-    tokens = TokenVectors(read.token_vectors, read.token_ids)
+    tokens = TokenVectors.of(read)
 
     def measure(*parts: Sentence) -> _Window:
         similarity = _similarity(tokens, parts, snapshot, encoder)

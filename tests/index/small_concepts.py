@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from index.building import calibration_vectors
+from index.building import calibration_encodings
 from index.concept_index import ConceptIndex, ConceptMatch
 from index.concepts import Concept, NamedConcept
 from index.config import LateConfig
+from index.encoder import Encoding
 from index.late import TokenVectors
 from tests.toys import ToyEncoder
 
@@ -31,13 +32,13 @@ def named(concept: Concept, rows: Sequence[int] = (0,), salience: float = 0.5) -
 
 
 def concept_index(
-    found: Sequence[NamedConcept], *, chunks: int = 4, questions: dict[str, list[TokenVectors]] | None = None
+    found: Sequence[NamedConcept], *, chunks: int = 4, questions: dict[str, list[Encoding]] | None = None
 ) -> ConceptIndex:
     return ConceptIndex.build(
         found,
         [ENCODER.encode_query(text) for each in found for text in each.concept.descriptions],
         LATE,
-        questions=calibration_vectors(ENCODER.encode_query) if questions is None else questions,
+        questions=calibration_encodings(ENCODER.encode_query) if questions is None else questions,
         chunks=chunks,
     )
 

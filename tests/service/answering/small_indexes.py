@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from index.building import calibration_vectors, parts_of
+from index.building import calibration_encodings, parts_of
 from index.concepts import Concept, named_concepts
 from index.config import IndexConfig
 from index.passages import embedded_text
@@ -51,7 +51,7 @@ def snapshot_of(
     named = named_concepts(chunks, concepts)
     encoder, tokenizer = ToyEncoder(), Tokenizer()
     encodings = list(encoder.encode_passages([embedded_text(each) for each in chunks]))
-    questions = calibration_vectors(encoder.encode_query)
+    questions = calibration_encodings(encoder.encode_query)
     parts = parts_of(
         chunks,
         encodings,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, replace
+from dataclasses import astuple, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from index.concepts import Concept
 from index.config import IndexConfig, LateConfig
 from index.tokenizer import Tokenizer
 from service.answering import answerability
 from service.answering.answerability import AnswerFeatures, answer_features, answerable_probability
-from tests.service.answering.small_indexes import asked, chunk, find, snapshot_of
+from service.answering.query import Described
+from service.answering.retriever import retrieve
+from service.answering.timings import Timings
+from tests.service.answering.small_indexes import CONFIG, asked, chunk, find, snapshot_of
 from tests.toys import ToyEncoder
 
 # Without late interaction the token weights are equal and the vectors not centred: what a person can work out.
@@ -38,7 +42,7 @@ def probability(question: str, folder: Path) -> float:
 
 class TestFeatures:
     def test_a_question_whose_words_all_stand_in_the_passage_has_all_of_them(self, tmp_path: Path) -> None:
-        assert astuple(features("words attention reads", tmp_path)) == pytest.approx((1, 1, 1, 1), abs=1e-5)
+        assert astuple(features("words attention reads", tmp_path)) == pytest.approx((1, 1, 1, 1, 0, 0), abs=1e-5)
 
     def test_the_match_is_the_mean_of_the_words_best_matches_and_the_weakest_fifth_that_of_the_worst(
         self, tmp_path: Path
@@ -78,14 +82,56 @@ class TestFeatures:
         assert features(question, tmp_path).names == share
 
 
+DESCRIBED = Concept(("GQA",), ("several readers share one notebook", "readers that share a notebook between them"))
+
+
+def described_features(question: str, folder: Path) -> AnswerFeatures:
+    """As the service finds hits: what the question describes is among their signals."""
+    snapshot = snapshot_of(CHUNKS, folder, concepts=[DESCRIBED])
+    assert snapshot.concepts is not None
+    query = asked(question)
+    matches = snapshot.concepts.matches(query.tokens, query.encoding.vector)
+    query = replace(query, described=Described(matches, 4.0) if matches else None)
+    hits = retrieve(
+        query,
+        snapshot,
+        CONFIG,
+        mode="hybrid",
+        reranker="late",
+        top_k=2,
+        chunk_filter=None,
+        timings=Timings(),
+    ).hits
+    return answer_features(query, hits, snapshot, ToyEncoder(), Tokenizer())
+
+
+def test_a_passage_that_names_what_the_question_describes_answers_it_more_likely(tmp_path: Path) -> None:
+    found = described_features("several readers share one notebook", tmp_path)
+    other = described_features("nobody has heard of any of it", tmp_path)
+    assert found.described > 0
+    assert other.described == 0
+    assert found.field > other.field
+
+
+def test_without_concepts_nothing_is_said_of_them(tmp_path: Path) -> None:
+    found = features("several readers share one notebook", tmp_path)
+    assert (found.described, found.field) == (0, 0)
+
+
 SHARES = st.floats(0, 1)
 
 
-@given(st.builds(AnswerFeatures, SHARES, SHARES, SHARES, SHARES), st.sampled_from([0, 1, 2, 3]), SHARES)
-def test_more_of_a_feature_never_makes_an_answer_less_likely(low: AnswerFeatures, which: int, more: float) -> None:
-    name = ("match", "weakest", "covered", "names")[which]
+@given(
+    st.builds(AnswerFeatures, *[SHARES] * len(fields(AnswerFeatures))),
+    st.sampled_from([field.name for field in fields(AnswerFeatures)]),
+    SHARES,
+    st.sampled_from([answerability._WEIGHTS, answerability._WITH_CONCEPTS]),
+)
+def test_more_of_a_feature_never_makes_an_answer_less_likely(
+    low: AnswerFeatures, name: str, more: float, weights: np.ndarray
+) -> None:
     high = replace(low, **{name: min(1.0, getattr(low, name) + more)})
-    logits = [answerability._WEIGHTS @ np.array(astuple(each)) for each in (low, high)]
+    logits = [weights @ np.array(astuple(each)) for each in (low, high)]
     assert logits[0] <= logits[1]
 
 
