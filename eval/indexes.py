@@ -84,6 +84,10 @@ class RememberedQuestions:
             self._milliseconds[text] = (time.perf_counter() - started) * 1000
         return self._questions[text]
 
+    def encode_queries(self, texts: Sequence[str]) -> Iterator[Encoding]:
+        """Encode questions, in order; none is remembered."""
+        return self._encoder.encode_queries(texts)
+
     def milliseconds(self, text: str) -> float:
         """How long encoding a question took when it was done; 0 for one that was searched with in another spelling."""
         return self._milliseconds.get(text, 0.0)

@@ -157,7 +157,7 @@ class _QuestionEncoder:
 
     def encode_passages(self, texts: Sequence[str]) -> Iterator[Encoding]:
         """Encode questions, in order."""
-        return (self._encoder.encode_query(text) for text in texts)
+        return self._encoder.encode_queries(texts)
 
 
 def calibration_encodings(encode: Callable[[str], Encoding]) -> dict[str, list[Encoding]]:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +25,7 @@ from sentence_transformers import SentenceTransformer
 from index import weights
 from index.config import EncoderConfig
 from index.errors import ConfigInvalid, WeightsCorrupt
+from index.in_bulk import in_order
 from index.onnx_module import INT8_FILE, onnx_sentence_transformer
 from index.vectors import unit
 
@@ -30,6 +33,8 @@ ENCODER_VERSION = 1
 # The names under which sentence-transformers' own encode_query and encode_document look for a prompt.
 _QUERY_PROMPTS = ("query",)
 _PASSAGE_PROMPTS = ("document", "passage", "corpus")
+_OUTPUTS = ("sentence_embedding", "token_embeddings", "attention_mask")
+_FEWEST_FOR_WORKERS = 64  # texts: opening the model again takes as long as encoding about so many
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +70,19 @@ class TextEncoder(Protocol):
     def encode_query(self, text: str) -> Encoding:
         """Encode a question."""
 
+    def encode_queries(self, texts: Sequence[str]) -> Iterator[Encoding]:
+        """Encode questions, in order; lazily, as passages."""
+
     def passage_spans(self, text: str) -> list[tuple[int, int]]:
         """Where in ``text`` each token vector of its passage encoding comes from: (start, end) characters."""
 
 
 class SentenceEncoder:
-    """A TextEncoder on a sentence-transformers model. Thread-safe: one forward pass at a time."""
+    """A TextEncoder on a sentence-transformers model. Thread-safe: one forward pass at a time.
+
+    With ``open_worker``, which opens the model again for one thread, many texts are encoded by so many ``workers`` at
+    once, each text alone. A single pass over a short text does not occupy several cores.
+    """
 
     def __init__(
         self,
@@ -82,6 +94,8 @@ class SentenceEncoder:
         batch_size: int,
         fingerprint: str,
         backend: str,
+        open_worker: Callable[[], SentenceTransformer] | None = None,
+        workers: int = 1,
     ) -> None:
         self._model = model
         self._query_prefix = query_prefix
@@ -89,6 +103,8 @@ class SentenceEncoder:
         self._batch_size = batch_size
         self._fingerprint = fingerprint
         self.backend = backend
+        self._open_worker = open_worker
+        self._workers = workers
         model.max_seq_length = min(max_tokens, model.max_seq_length or max_tokens)
         self._tokenizer = model.tokenizer
         # A fast tokenizer keeps padding and truncation as state and refuses a second borrower, so one lock
@@ -123,12 +139,15 @@ class SentenceEncoder:
 
     def encode_passages(self, texts: Sequence[str]) -> Iterator[Encoding]:
         """Encode passages, in order; lazily, a batch at a time."""
-        for start in range(0, len(texts), self._batch_size):
-            yield from self._encode(texts[start : start + self._batch_size], self._passage_prefix)
+        return self._encode_all(texts, self._passage_prefix)
 
     def encode_query(self, text: str) -> Encoding:
         """Encode a question."""
         return self._encode([text], self._query_prefix)[0]
+
+    def encode_queries(self, texts: Sequence[str]) -> Iterator[Encoding]:
+        """Encode questions, in order; lazily, a batch at a time."""
+        return self._encode_all(texts, self._query_prefix)
 
     def passage_spans(self, text: str) -> list[tuple[int, int]]:
         """Where in ``text`` each token vector of its passage encoding comes from: (start, end) characters."""
@@ -141,6 +160,25 @@ class SentenceEncoder:
         return self._tokenizer(
             list(texts), truncation=True, max_length=self._model.max_seq_length, return_offsets_mapping=True
         )
+
+    def _encode_all(self, texts: Sequence[str], prefix: str) -> Iterator[Encoding]:
+        if self._open_worker is not None and self._workers > 1 and len(texts) >= _FEWEST_FOR_WORKERS:
+            worker = self._open_worker()
+            worker.max_seq_length = self._model.max_seq_length
+            yield from in_order(lambda text: self._encode_by(worker, text, prefix), texts, workers=self._workers)
+            return
+        for start in range(0, len(texts), self._batch_size):
+            yield from self._encode(texts[start : start + self._batch_size], prefix)
+
+    def _encode_by(self, worker: SentenceTransformer, text: str, prefix: str) -> Encoding:
+        """What ``_encode`` does to one text, without the lock around the forward pass."""
+        with self._lock:
+            features = worker[0].preprocess([prefix + text])
+            tokens = self._tokens([prefix + text])
+        with torch.inference_mode():
+            outputs = worker.forward(features)
+        output = {name: outputs[name][0] for name in _OUTPUTS}
+        return _encoding(output, tokens["input_ids"][0], tokens["offset_mapping"][0], len(prefix))
 
     def _encode(self, texts: Sequence[str], prefix: str) -> list[Encoding]:
         prefixed = [prefix + text for text in texts]
@@ -189,7 +227,9 @@ def open_encoder(config: EncoderConfig, *, cache: Path) -> SentenceEncoder:
     backend = choose_backend(config, device=device, folder=Path(resolved.location))
     if backend == "onnx-int8":
         model = onnx_sentence_transformer(Path(resolved.location), threads=config.threads)
+        open_worker = partial(onnx_sentence_transformer, Path(resolved.location), threads=1)
     else:
+        open_worker = None
         if config.threads is not None and device == "cpu":
             torch.set_num_threads(config.threads)
         dtype = torch.float32 if device == "cpu" else torch.float16
@@ -217,7 +257,14 @@ def open_encoder(config: EncoderConfig, *, cache: Path) -> SentenceEncoder:
             }
         ),
         backend=backend,
+        open_worker=open_worker,
+        workers=config.threads or _cores(),
     )
+
+
+def _cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _load(location: str, *, device: str, dtype: torch.dtype) -> SentenceTransformer:

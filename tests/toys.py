@@ -47,6 +47,9 @@ class ToyEncoder:
     def encode_query(self, text: str) -> Encoding:
         return self._encode(text)
 
+    def encode_queries(self, texts: Sequence[str]) -> Iterator[Encoding]:
+        return (self.encode_query(text) for text in texts)
+
     def passage_spans(self, text: str) -> list[tuple[int, int]]:
         return [match.span() for match in _TOKEN.finditer(text)][: self.max_tokens]
 

@@ -179,6 +179,21 @@ def test_the_quantised_copy_gives_a_text_the_same_bytes_in_any_company(exported:
         assert among.token_vectors.tobytes() == alone.token_vectors.tobytes()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["passages", "queries"])
+def test_many_texts_get_by_many_workers_what_each_gets_alone(
+    exported: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setattr("index.encoder._FEWEST_FOR_WORKERS", 2)
+    texts = ["a", "the model reads a b c d e f g h", "", "注 意 力", "what is the model"] * 20
+    alone, together = opened(exported, threads=1), opened(exported, threads=3)
+    encodings = [list(getattr(encoder, f"encode_{what}")(texts)) for encoder in (alone, together)]
+    for one, other in zip(*encodings, strict=True):
+        assert one.vector.tobytes() == other.vector.tobytes()
+        assert one.token_vectors.tobytes() == other.token_vectors.tobytes()
+        assert one.token_ids.tolist() == other.token_ids.tolist()
+
+
 def test_devices() -> None:
     assert choose_device("auto") == ("cuda" if torch.cuda.is_available() else "cpu")
     assert choose_device("cpu") == "cpu"
