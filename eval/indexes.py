@@ -28,10 +28,11 @@ from ingest.pipeline import index_notes, ingest_fingerprints
 from ingest.questions import QuestionWriter
 from ingest.reader import read_notes
 from service.answering.drafting import Drafts
+from service.answering.exchange import SearchRequest
 from service.answering.generator import LanguageModel
-from service.answering.hyde import is_wanted
 from service.answering.rerank import LANGUAGE_MODEL_RERANKERS, WITHOUT_MODEL, Reranker, calibration_of, reranker_of
 from service.answering.tools import Tools
+from service.answering.understanding import writes_with_model
 from service.language_model import open_language_model
 from service.question_writing import question_writer
 from service.settings import Settings
@@ -170,7 +171,7 @@ class Indexes:
             **ingest_fingerprints(settings.ingest, writer),
         }
         sections = [section.model_dump_json() for section in (settings.index, settings.answering)]
-        wants_model = is_wanted(hyde, settings.answering)
+        wants_model = writes_with_model(SearchRequest("", hyde=hyde), settings.answering)
         key = digest({"settings": sections, "fingerprints": fingerprints, "model": wants_model})
         if settings.answering.reranker not in WITHOUT_MODEL | LANGUAGE_MODEL_RERANKERS:
             self._reranker(settings, settings.answering.reranker)  # a missing one is said before any work

@@ -40,7 +40,7 @@ _MOST = 5  # concepts of one question
 # Standard deviations above what a description reaches on average. Chosen on four sets of questions together, of which
 # none stands out (docs/benchmarks.md): the neighbours, from 2 to 3 and 7 to 9, are as good.
 _FROM, _FULL = 2.0, 8.0
-_LEAST_WAY = 1e-6  # squared length
+_LEAST_WAY = 1e-4  # squared length; for the bundled encoder it is about a hundred times as much
 _SURVEYED = 512  # descriptions that the average is taken over
 
 
@@ -162,9 +162,11 @@ class ConceptIndex:
     def likeness_to_field(self, vector: np.ndarray) -> float:
         """Whether a question's vector (d,) lies with the descriptions or with questions about anything.
 
-        Along the way from the mean of the latter, -0.5, to that of the former, 0.5.
+        Along the way from the mean of the latter, -0.5, to that of the former, 0.5; no farther than -1 and 1. 0 where
+        the two are the same, as far as can be told.
         """
-        return float((vector - self._middle) @ self._way / max(float(self._way @ self._way), _LEAST_WAY))
+        length = float(self._way @ self._way)
+        return float(np.clip((vector - self._middle) @ self._way / length, -1, 1)) if length > _LEAST_WAY else 0.0
 
     def save(self, folder: Path) -> None:
         """Write ``concepts.json`` and its arrays, and the descriptions' token vectors, into a folder that exists."""
@@ -205,8 +207,9 @@ class ConceptIndex:
 def _by_owner(deviations: np.ndarray, owners: np.ndarray, counted: np.ndarray) -> dict[int, tuple[float, int]]:
     """How well each concept is described, best first: by number, and where its best description stands.
 
-    A concept that two descriptions speak for is more surely meant than one that a single one does. A second one that
-    is not among these counts as the least of them; where there is only one, it counts alone.
+    Of two concepts that one description speaks for alike, the one that another speaks for as well is more surely meant.
+    A second one that is not among these counts as the least of them, and as the average at most; a concept with one
+    description is taken at its word.
     """
     least = float(deviations.min(initial=0.0))
     firsts: dict[int, int] = {}
@@ -252,7 +255,7 @@ def _fit(concepts: Sequence[Concept], arrays: Mapping[str, np.ndarray], tokens: 
         and tokens.rows == len(owners)
         and arrays["vectors"].shape == (len(owners), tokens.dimension)
         and arrays["anything"].shape == (tokens.dimension,)
-        and bool(np.isfinite(arrays["anything"]).all())
+        and bool(np.isfinite(arrays["anything"]).all() and np.isfinite(arrays["vectors"]).all())
     )
 
 

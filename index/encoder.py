@@ -34,7 +34,8 @@ ENCODER_VERSION = 1
 _QUERY_PROMPTS = ("query",)
 _PASSAGE_PROMPTS = ("document", "passage", "corpus")
 _OUTPUTS = ("sentence_embedding", "token_embeddings", "attention_mask")
-_FEWEST_FOR_WORKERS = 64  # texts: opening the model again takes as long as encoding about so many
+_FEWEST_FOR_WORKERS = 300  # texts: opening the model again takes as long as is gained on about so many
+_MOST_WORKERS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,23 +66,23 @@ class TextEncoder(Protocol):
         """Tokens of the text itself, without prefix and special tokens, untruncated."""
 
     def encode_passages(self, texts: Sequence[str]) -> Iterator[Encoding]:
-        """Encode passages, in order; lazily, a batch at a time."""
+        """Encode passages, in order; lazily."""
 
     def encode_query(self, text: str) -> Encoding:
         """Encode a question."""
 
     def encode_queries(self, texts: Sequence[str]) -> Iterator[Encoding]:
-        """Encode questions, in order; lazily, as passages."""
+        """Encode questions, in order; lazily."""
 
     def passage_spans(self, text: str) -> list[tuple[int, int]]:
         """Where in ``text`` each token vector of its passage encoding comes from: (start, end) characters."""
 
 
 class SentenceEncoder:
-    """A TextEncoder on a sentence-transformers model. Thread-safe: one forward pass at a time.
+    """A TextEncoder on a sentence-transformers model. Thread-safe: one forward pass of a batch at a time.
 
-    With ``open_worker``, which opens the model again for one thread, many texts are encoded by so many ``workers`` at
-    once, each text alone. A single pass over a short text does not occupy several cores.
+    With ``open_worker``, which opens the model again for one thread, very many texts are encoded by so many ``workers``
+    at once, each text alone. A single pass over a short text does not occupy several cores.
     """
 
     def __init__(
@@ -138,7 +139,7 @@ class SentenceEncoder:
             return len(self._tokenizer(text, add_special_tokens=False, truncation=False, verbose=False)["input_ids"])
 
     def encode_passages(self, texts: Sequence[str]) -> Iterator[Encoding]:
-        """Encode passages, in order; lazily, a batch at a time."""
+        """Encode passages, in order; lazily, a batch or some of a worker's texts ahead."""
         return self._encode_all(texts, self._passage_prefix)
 
     def encode_query(self, text: str) -> Encoding:
@@ -146,7 +147,7 @@ class SentenceEncoder:
         return self._encode([text], self._query_prefix)[0]
 
     def encode_queries(self, texts: Sequence[str]) -> Iterator[Encoding]:
-        """Encode questions, in order; lazily, a batch at a time."""
+        """Encode questions, in order; lazily, as passages."""
         return self._encode_all(texts, self._query_prefix)
 
     def passage_spans(self, text: str) -> list[tuple[int, int]]:
@@ -258,7 +259,7 @@ def open_encoder(config: EncoderConfig, *, cache: Path) -> SentenceEncoder:
         ),
         backend=backend,
         open_worker=open_worker,
-        workers=config.threads or _cores(),
+        workers=config.threads or min(_cores(), _MOST_WORKERS),
     )
 
 

@@ -17,17 +17,16 @@ from index.snapshot import Snapshot
 from index.tokenizer import Tokenizer
 from service.answering.context import token_similarity
 from service.answering.query import Query
-from service.answering.rankings import CONCEPTS
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-_.][A-Za-z0-9]+)*|\d+(?:\.\d+)?")
 _WEAKEST_SHARE = 0.2  # of a question's token weight
-# Logistic regressions on the shipped sample notes alone: questions with an answer, some without, the former with every
-# passage that holds their evidence taken away, and questions about something else (docs/benchmarks.md has how they do
-# on other notes). The first, which was fitted to the everyday questions too, is for indexes with concepts.
-_WITH_CONCEPTS = np.array([1.75, 3.01, 5.43, 3.23, 3.99, 1.59])
-_INTERCEPT_WITH_CONCEPTS = -6.98
-_WEIGHTS = np.array([3.15, 2.15, 2.08, 5.54, 0.0, 0.0])
-_INTERCEPT = -7.62
+# Logistic regressions on the shipped sample notes and their gold questions alone: answerable ones, unanswerable ones,
+# and answerable ones with every passage that holds their evidence taken away (docs/benchmarks.md has how they do on
+# other notes). The second was fitted to the everyday questions too, and to questions about something else.
+_PLAIN = np.array([3.15, 2.15, 2.08, 5.54, 0.0, 0.0])
+_PLAIN_INTERCEPT = -7.62
+_INFORMED = np.array([1.75, 3.01, 5.43, 3.23, 3.99, 1.59])  # where it was looked for what the question describes
+_INFORMED_INTERCEPT = -6.98
 _COVERED_ACROSS_LANGUAGES = 0.6
 
 
@@ -41,7 +40,7 @@ class AnswerFeatures:
     anyway. ``names``: share of the question's names (Latin words, numbers) that stand in any of
     the passages, 1 where it has none. ``described``: how much the best passage is about what the question describes,
     and ``field``: whether the question is of the concepts' field at all (ConceptIndex.relevance, likeness_to_field);
-    both 0 for an index without concepts.
+    both 0 where that was not looked for.
     """
 
     match: float
@@ -59,8 +58,8 @@ def answerable_probability(
     if not hits:
         return 0.0
     features = answer_features(query, hits, snapshot, encoder, tokenizer)
-    informed = snapshot.concepts is not None
-    weights, intercept = (_WITH_CONCEPTS, _INTERCEPT_WITH_CONCEPTS) if informed else (_WEIGHTS, _INTERCEPT)
+    informed = query.described is not None
+    weights, intercept = (_INFORMED, _INFORMED_INTERCEPT) if informed else (_PLAIN, _PLAIN_INTERCEPT)
     logit = float(weights @ np.array(astuple(features))) + intercept
     return 1.0 / (1.0 + math.exp(-logit))
 
@@ -77,9 +76,21 @@ def answer_features(
         weakest=_weakest(best, weights),
         covered=_covered(query, hits[0].chunk, snapshot, tokenizer),
         names=_named(query, " ".join(texts)),
-        described=hits[0].signals[CONCEPTS].score if CONCEPTS in hits[0].signals else 0.0,
-        field=snapshot.concepts.likeness_to_field(query.encoding.vector) if snapshot.concepts is not None else 0.0,
+        described=_described(query, hits[0].chunk, snapshot),
+        field=_field(query, snapshot),
     )
+
+
+def _described(query: Query, chunk: Chunk, snapshot: Snapshot) -> float:
+    if query.described is None or snapshot.concepts is None:
+        return 0.0
+    return float(snapshot.concepts.relevance(query.described.matches)[snapshot.rows_by_id[chunk.id]])
+
+
+def _field(query: Query, snapshot: Snapshot) -> float:
+    if query.described is None or snapshot.concepts is None:
+        return 0.0
+    return snapshot.concepts.likeness_to_field(query.encoding.vector)
 
 
 def _weakest(best: np.ndarray, weights: np.ndarray) -> float:

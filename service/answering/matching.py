@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -39,4 +40,5 @@ def _best_share(terms: Sequence[str], rarities: Sequence[dict[str, float]]) -> f
 
 
 def _share(terms: Sequence[str], rarity: dict[str, float]) -> float:
-    return sum(rarity.get(term, 0.0) for term in set(terms)) / max(sum(rarity.values()), 1e-9)
+    # Summed exactly: the order of a set is another in every process, and equal lines would be told apart by it.
+    return math.fsum(rarity.get(term, 0.0) for term in set(terms)) / max(math.fsum(rarity.values()), 1e-9)

@@ -27,7 +27,7 @@ class Hypothesis:
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """The concepts that a question describes without naming them, and their weight beside late interaction."""
+    """The concepts that a question describes without naming them, if any, and their weight beside late interaction."""
 
     matches: tuple[ConceptMatch, ...]
     weight: float
@@ -37,8 +37,8 @@ class Described:
 class Query:
     """A question, and what it is searched with beside itself.
 
-    ``variants`` are other ways to ask the same, ``parts`` the questions that it consists of; neither has any of its
-    own, but parts describe concepts themselves.
+    ``described`` is None where it was not looked for. ``variants`` are other ways to ask the same, ``parts`` the
+    questions that it consists of; neither has any of its own, but parts describe concepts themselves.
     """
 
     text: str

@@ -106,7 +106,7 @@ class _Stages:
             return None
         with self.timings.measure(CONCEPTS):
             matches = concepts.matches(query.tokens, query.encoding.vector)
-            return Described(matches, answering.concepts_weight) if matches else None
+            return Described(matches, answering.concepts_weight)
 
     def key_words(self, query: Query) -> Iterator[Variant]:
         answering = self.tools.answering

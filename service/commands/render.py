@@ -49,7 +49,7 @@ def _asked(explanation: Explanation) -> Iterator[Text]:
     if explanation.written:
         yield Text.assemble(("  written ", "yellow"), printable(explanation.written))
     for asked in explanation.asked:
-        said = Text.assemble((f"  {asked.stage} ", "cyan"), printable(asked.text), (f"  × {asked.weight:g}", "dim"))
+        said = Text.assemble((f"  {asked.stage} ", "cyan"), printable(asked.text), (f"  × {asked.weight:.2g}", "dim"))
         unknown = [printable(term) for term in asked.terms if term not in asked.known]
         if unknown:
             said.append(f"  not in the notes: {' '.join(unknown)}", style="dim")

@@ -40,6 +40,16 @@ def test_the_model_writes_for_the_system_that_wants_it_and_once(tea: TeaNotes, m
     assert len(opened) == 1
 
 
+@pytest.mark.parametrize("stage", ["rewording", "hyde"])
+def test_a_system_whose_question_is_worked_on_by_the_model_has_it(
+    tea: TeaNotes, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    model = ToyLanguageModel("晚上喝红茶会睡不着吗")
+    monkeypatch.setattr("eval.indexes.open_language_model", lambda _: model)
+    measure(tea, [f"{WITHOUT}@answering.{stage}=true"], model="toy")
+    assert model.prompts
+
+
 def test_without_a_language_model_it_is_refused(tea: TeaNotes) -> None:
     with pytest.raises(ConfigInvalid):
         measure(tea, [WITH], model="none")

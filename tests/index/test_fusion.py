@@ -1,6 +1,7 @@
 """Two rankings into one, by hand."""
 
 import math
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -67,6 +68,17 @@ def test_the_order_of_the_signals_does_not_matter(rankings: dict[str, list[int]]
 @given(st.lists(st.integers(0, 50), unique=True, max_size=20))
 def test_one_ranking_alone_keeps_its_order(rows: list[int]) -> None:
     assert _rows(reciprocal_rank_fusion({"a": rows}, weights={"a": 3.0}, k=60)) == rows
+
+
+@pytest.mark.parametrize("normaliser", get_args(Normaliser))
+def test_a_score_for_what_was_not_found_is_as_if_it_had_been_found_with_it(normaliser: Normaliser) -> None:
+    scores = {"lexical": {1: 10.0, 2: 6.0, 3: 2.0}, "dense": {2: 0.9, 4: 0.5, 5: 0.2}}
+    filled = {**scores, "lexical": {**scores["lexical"], 4: 1.0, 5: 1.0}}
+    weights, options = {"lexical": 1.5, "dense": 1.0}, {"lexical": 0.0, "dense": -1.0}
+    assert convex_combination(
+        scores, weights, normaliser=normaliser, minima=options, absent={"lexical": 1.0}
+    ) == convex_combination(filled, weights, normaliser=normaliser, minima=options)
+    assert convex_combination(scores, weights, absent={"lexical": 1.0}) != convex_combination(scores, weights)
 
 
 def test_min_max_by_hand() -> None:

@@ -42,8 +42,11 @@ def test_only_some_items_are_begun_ahead_of_what_is_taken() -> None:
     assert len(begun) < 30
 
 
-def test_an_error_comes_where_its_result_would_and_ends_it() -> None:
+def test_an_error_comes_where_its_result_would_and_nothing_else_is_begun() -> None:
+    done: list[int] = []
+
     def fails(item: int) -> int:
+        done.append(item)
         if item == 7:
             raise ValueError("seven")
         return item
@@ -52,4 +55,12 @@ def test_an_error_comes_where_its_result_would_and_ends_it() -> None:
     assert [next(results) for _ in range(7)] == list(range(7))
     with pytest.raises(ValueError, match="seven"):
         next(results)
-    assert list(results) == []
+    assert max(done) < 30
+
+
+def test_who_takes_no_more_has_no_more_begun() -> None:
+    done: list[int] = []
+    results = in_order(done.append, range(1000), workers=2)
+    next(results)
+    results.close()
+    assert len(done) < 30

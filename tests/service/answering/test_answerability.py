@@ -16,9 +16,7 @@ from index.tokenizer import Tokenizer
 from service.answering import answerability
 from service.answering.answerability import AnswerFeatures, answer_features, answerable_probability
 from service.answering.query import Described
-from service.answering.retriever import retrieve
-from service.answering.timings import Timings
-from tests.service.answering.small_indexes import CONFIG, asked, chunk, find, snapshot_of
+from tests.service.answering.small_indexes import asked, chunk, find, retrieved, snapshot_of
 from tests.toys import ToyEncoder
 
 # Without late interaction the token weights are equal and the vectors not centred: what a person can work out.
@@ -85,37 +83,37 @@ class TestFeatures:
 DESCRIBED = Concept(("GQA",), ("several readers share one notebook", "readers that share a notebook between them"))
 
 
-def described_features(question: str, folder: Path) -> AnswerFeatures:
-    """As the service finds hits: what the question describes is among their signals."""
+QUESTION = "several readers share one notebook"
+
+
+def found_with_concepts(question: str, folder: Path, *, looked_for: bool = True) -> tuple[AnswerFeatures, float]:
+    """As the service finds hits, and what it makes of them."""
     snapshot = snapshot_of(CHUNKS, folder, concepts=[DESCRIBED])
     assert snapshot.concepts is not None
     query = asked(question)
-    matches = snapshot.concepts.matches(query.tokens, query.encoding.vector)
-    query = replace(query, described=Described(matches, 4.0) if matches else None)
-    hits = retrieve(
-        query,
-        snapshot,
-        CONFIG,
-        mode="hybrid",
-        reranker="late",
-        top_k=2,
-        chunk_filter=None,
-        timings=Timings(),
-    ).hits
-    return answer_features(query, hits, snapshot, ToyEncoder(), Tokenizer())
+    if looked_for:
+        query = replace(query, described=Described(snapshot.concepts.matches(query.tokens, query.encoding.vector), 4.0))
+    hits = retrieved(query, snapshot).hits
+    tools = (snapshot, ToyEncoder(), Tokenizer())
+    return answer_features(query, hits, *tools), answerable_probability(query, hits, *tools)
 
 
 def test_a_passage_that_names_what_the_question_describes_answers_it_more_likely(tmp_path: Path) -> None:
-    found = described_features("several readers share one notebook", tmp_path)
-    other = described_features("nobody has heard of any of it", tmp_path)
+    found, probable = found_with_concepts(QUESTION, tmp_path)
+    other, improbable = found_with_concepts("nobody has heard of any of it", tmp_path)
     assert found.described > 0
     assert other.described == 0
     assert found.field > other.field
+    assert probable > improbable
+    by_hand = np.array(astuple(found)) @ answerability._INFORMED + answerability._INFORMED_INTERCEPT
+    assert probable == pytest.approx(1 / (1 + np.exp(-by_hand)))
 
 
-def test_without_concepts_nothing_is_said_of_them(tmp_path: Path) -> None:
-    found = features("several readers share one notebook", tmp_path)
+def test_where_it_was_not_looked_for_what_is_described_nothing_is_made_of_it(tmp_path: Path) -> None:
+    found, probable = found_with_concepts(QUESTION, tmp_path, looked_for=False)
     assert (found.described, found.field) == (0, 0)
+    by_hand = np.array(astuple(found)) @ answerability._PLAIN + answerability._PLAIN_INTERCEPT
+    assert probable == pytest.approx(1 / (1 + np.exp(-by_hand)))
 
 
 SHARES = st.floats(0, 1)
@@ -125,7 +123,7 @@ SHARES = st.floats(0, 1)
     st.builds(AnswerFeatures, *[SHARES] * len(fields(AnswerFeatures))),
     st.sampled_from([field.name for field in fields(AnswerFeatures)]),
     SHARES,
-    st.sampled_from([answerability._WEIGHTS, answerability._WITH_CONCEPTS]),
+    st.sampled_from([answerability._PLAIN, answerability._INFORMED]),
 )
 def test_more_of_a_feature_never_makes_an_answer_less_likely(
     low: AnswerFeatures, name: str, more: float, weights: np.ndarray

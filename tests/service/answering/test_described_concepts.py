@@ -91,7 +91,9 @@ class TestQuestion:
 
     @pytest.mark.parametrize("question", [TEA, "让老师带学生"], ids=["about something else", "not in the notes"])
     def test_one_like_none_of_what_the_notes_name_describes_nothing(self, snapshot: Snapshot, question: str) -> None:
-        assert understood(question, tools(snapshot)).query.described is None
+        described = understood(question, tools(snapshot)).query.described
+        assert described is not None  # it was looked for
+        assert described.matches == ()
 
     def test_the_request_and_else_the_config_says_whether_it_is_asked(self, snapshot: Snapshot) -> None:
         assert names(understood(SHORTCUT, tools(snapshot)).query) == ["残差连接"]

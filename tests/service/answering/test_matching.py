@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import log
+from math import fsum, log
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from index.config import LexicalConfig
@@ -41,7 +41,7 @@ def matched(text: str, question: str, lexical: LexicalIndex, *others: str) -> tu
 
 
 def rarity(*words: str) -> float:
-    return sum(log(1 + (8.5 - FREQUENCY.get(word, 0)) / (FREQUENCY.get(word, 0) + 0.5)) for word in words)
+    return fsum(log(1 + (8.5 - FREQUENCY.get(word, 0)) / (FREQUENCY.get(word, 0) + 0.5)) for word in words)
 
 
 def test_lines_come_as_they_stand_and_in_their_order(lexical: LexicalIndex) -> None:
@@ -99,6 +99,7 @@ def test_without_lines_or_terms_there_are_none(lexical: LexicalIndex, text: str,
     assert matched(text, question, lexical) == ()
 
 
+@example(lines=[["every", "half", "rare"]] * 3 + [["every", "half", "rare", "some"]], words=["every", "half", "rare"])
 @given(
     st.lists(st.sets(st.sampled_from(sorted(FREQUENCY))).map(sorted), max_size=8),
     st.sets(st.sampled_from(sorted(FREQUENCY)), min_size=1).map(sorted),
