@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -25,6 +25,7 @@ from service.answering.exchange import (
     RetrievalEvent,
     SearchRequest,
     SearchResult,
+    Stage,
 )
 from service.answering.matching import matching_lines
 from service.answering.prompts import abstention, greeting
@@ -90,7 +91,7 @@ def answer_stream(
     reranker = choose_reranker(request.rerank, "hybrid", tools.snapshot, tools.answering)
     asked, not_rewritten = _condensed(request, tools, clock, timings)
     wanted = SearchRequest(
-        asked.text, filter=request.filter, hyde=request.hyde, rerank=request.rerank, stages=request.stages
+        asked.text, filter=request.filter, hyde=request.hyde, rerank=request.rerank, stages=_stages(request, tools)
     )
     understood = understand_question(asked, wanted, tools, clock, timings)
     query = understood.query
@@ -123,6 +124,12 @@ def answer_stream(
 def _with_matches(hits: Sequence[Hit], query: Query, tools: Tools) -> tuple[Hit, ...]:
     lexical, tokenizer = tools.snapshot.lexical, tools.tokenizer
     return tuple(replace(hit, matches=matching_lines(hit.text, query, lexical, tokenizer)) for hit in hits)
+
+
+def _stages(request: AskRequest, tools: Tools) -> Mapping[Stage, bool]:
+    """Those asked for; unless something is said of it, translation too where there is a model, which answers anyway."""
+    unsaid = tools.answering.translation is None and tools.language_model is not None
+    return {"translation": True, **request.stages} if unsaid else request.stages
 
 
 def _condensed(request: AskRequest, tools: Tools, clock: Clock, timings: Timings) -> tuple[Condensed, tuple[str, ...]]:

@@ -127,10 +127,10 @@ class AnsweringConfig(Section):
     rewording_weight: float = Field(
         default=0.25, gt=0, le=10.0, description="Weight of each other way beside the question."
     )
-    translation: bool = Field(
-        default=False,
+    translation: bool | None = Field(
+        default=None,
         description="Search with the language model's translation of the question too, where it is in another language "
-        "than most notes.",
+        "than most notes; unset: when a question is to be answered and the model is at hand, not in a mere search.",
     )
     translation_weight: float = Field(
         default=0.5, gt=0, le=10.0, description="Weight of the translation beside the question."

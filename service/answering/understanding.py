@@ -143,10 +143,10 @@ class _Stages:
 
     def translations(self, query: Query) -> Iterator[Variant]:
         answering = self.tools.answering
-        if not self._is_on("translation", configured=answering.translation):
+        if not self._is_on("translation", configured=bool(answering.translation)):
             return
         language = other_language(query.language, self.tools.snapshot)
-        model = self._model_for("translation", configured=answering.translation) if language else None
+        model = self._model_for("translation", configured=bool(answering.translation)) if language else None
         if language is None or model is None:
             return
         with self.timings.measure("translation"):
@@ -207,7 +207,7 @@ def writes_with_model(request: SearchRequest, answering: AnsweringConfig) -> boo
     return (
         is_wanted(request.hyde, answering)
         or _is_on(request, "rewording", configured=answering.rewording)
-        or _is_on(request, "translation", configured=answering.translation)
+        or _is_on(request, "translation", configured=bool(answering.translation))
     )
 
 

@@ -23,10 +23,11 @@ from service.answering.exchange import (
     ChunkFilter,
     RetrievalEvent,
     SearchRequest,
+    Stage,
     TokenEvent,
     Turn,
 )
-from service.answering.prompts import abstention, build_prompt, greeting
+from service.answering.prompts import abstention, build_prompt, greeting, translation_prompt
 from service.answering.tools import Tools
 from tests.service.answering.small_indexes import CONFIG, chunk, snapshot_of
 from tests.service.answering.toy_language_model import ToyLanguageModel
@@ -74,6 +75,33 @@ def answer(question: str, given_tools: Tools, **request: Any) -> Answer:
 
 def drafted(snapshot: Snapshot, *pieces: str, question: str = QUESTION, **answering: Any) -> Answer:
     return answer(question, tools(snapshot, ToyLanguageModel(pieces), **answering))
+
+
+class TestTranslation:
+    ENGLISH = "What does attention do to every word?"
+
+    @staticmethod
+    def translates(question: str, snapshot: Snapshot, stages: dict[Stage, bool], **answering: Any) -> bool:
+        model = ToyLanguageModel(["注意力让每个词做什么？"])
+        answer(question, tools(snapshot, model, **answering), stages=stages)
+        return translation_prompt(question, "zh") in model.prompts
+
+    def test_a_question_in_another_language_is_searched_in_the_notes_own_too(self, snapshot: Snapshot) -> None:
+        assert self.translates(self.ENGLISH, snapshot, {})
+        assert not self.translates(QUESTION, snapshot, {})
+
+    def test_unless_something_else_is_said(self, snapshot: Snapshot) -> None:
+        assert not self.translates(self.ENGLISH, snapshot, {"translation": False})
+        assert not self.translates(self.ENGLISH, snapshot, {}, translation=False)
+        assert self.translates(self.ENGLISH, snapshot, {"translation": True}, translation=False)
+
+    def test_without_a_model_it_is_not_missed(self, snapshot: Snapshot) -> None:
+        assert "translation" not in answer(self.ENGLISH, tools(snapshot, None)).stages_skipped
+
+    def test_a_mere_search_does_not_wait_for_a_model(self, snapshot: Snapshot) -> None:
+        model = ToyLanguageModel(["注意力让每个词做什么？"])
+        search(SearchRequest(self.ENGLISH), tools(snapshot, model))
+        assert model.prompts == []
 
 
 class TestModelsAnswer:
@@ -176,7 +204,9 @@ class TestAbstention:
         self, snapshot: Snapshot, question: str, language: str
     ) -> None:
         model = ToyLanguageModel([SATURATES])
-        given = answer(question, tools(snapshot, model, min_answerable=AnsweringConfig().min_answerable))
+        given = answer(
+            question, tools(snapshot, model, min_answerable=AnsweringConfig().min_answerable, translation=False)
+        )
         assert (given.text, given.abstained, given.written_by) == (abstention(language), True, "none")
         assert given.citations == ()
         assert given.hits
