@@ -74,5 +74,16 @@ class ToyEncoder:
         return np.asarray(vector / np.linalg.norm(vector), dtype=np.float32)
 
 
+@dataclass
+class AskedEncoder(ToyEncoder):
+    """Keeps every question that it encoded."""
+
+    asked: list[str] = field(default_factory=list)
+
+    def encode_query(self, text: str) -> Encoding:
+        self.asked.append(text)
+        return super().encode_query(text)
+
+
 def _word_id(word: str) -> int:
     return int.from_bytes(hashlib.sha256(word.encode()).digest()[:3], "little")

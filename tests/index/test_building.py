@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from index.building import IndexParts, build_parts
 from index.concepts import Concept
 from index.config import ConceptsConfig, IndexConfig, LateConfig
 from index.embedding_cache import EmbeddingCache
-from index.encoder import Encoding
 from index.errors import ConfigInvalid, IndexCorrupt
 from index.fingerprints import index_fingerprints
 from index.late import TokenVectors
@@ -22,24 +20,13 @@ from index.snapshot import open_current, open_snapshot
 from index.tokenizer import Tokenizer
 from tests.index.small_concepts import MANY, concept_index, named
 from tests.index.small_snapshots import TEXTS, chunk, content
-from tests.toys import ToyEncoder
+from tests.toys import AskedEncoder, ToyEncoder
 
 CHUNKS = [chunk(number, text) for number, text in enumerate(TEXTS)]
 ATTENTION = '{"names": ["自注意力"], "descriptions": ["一句话里的词互相看", "who looks at whom"]}'
 BM25 = '{"names": ["BM25"], "descriptions": ["数词频再看稀不稀罕"]}'
 UNNAMED = '{"names": ["早停"], "descriptions": ["看着验证分数不涨就收手"]}'
 DESCRIPTIONS = ["一句话里的词互相看", "who looks at whom", "数词频再看稀不稀罕"]
-
-
-@dataclass
-class Asked(ToyEncoder):
-    """Keeps every question that it encoded."""
-
-    asked: list[str] = field(default_factory=list)
-
-    def encode_query(self, text: str) -> Encoding:
-        self.asked.append(text)
-        return super().encode_query(text)
 
 
 @pytest.fixture
@@ -71,7 +58,7 @@ def build(config: IndexConfig, folder: Path, encoder: ToyEncoder | None = None) 
 
 
 def test_the_concepts_that_chunks_name_are_a_part_with_their_descriptions(config: IndexConfig, tmp_path: Path) -> None:
-    encoder = Asked()
+    encoder = AskedEncoder()
     concepts = build(config, tmp_path, encoder).concepts
     assert concepts is not None
     assert concepts.chunks == len(CHUNKS)
@@ -92,7 +79,7 @@ def test_the_concepts_that_chunks_name_are_a_part_with_their_descriptions(config
 def test_notes_that_name_too_few_concepts_have_none(
     least: float, is_built: bool, config: IndexConfig, tmp_path: Path
 ) -> None:
-    encoder = Asked()
+    encoder = AskedEncoder()
     parts = build(with_concepts(config, least_named=least), tmp_path, encoder)
     assert (parts.concepts is not None) == is_built
     assert bool(set(DESCRIPTIONS) & set(encoder.asked)) == is_built
@@ -107,7 +94,7 @@ def test_without_concepts_or_late_interaction_there_is_no_part(
         "late interaction": config.model_copy(update={"late": LateConfig(enabled=False)}),
         "files": with_concepts(config, files=(), least_named=0.0),
     }
-    encoder = Asked()
+    encoder = AskedEncoder()
     assert build(changed[disabled], tmp_path, encoder).concepts is None
     assert not set(DESCRIPTIONS) & set(encoder.asked)
 
@@ -116,7 +103,7 @@ def test_a_file_that_is_no_list_of_concepts_is_refused_before_anything_is_encode
     config: IndexConfig, tmp_path: Path
 ) -> None:
     config.concepts.files[0].write_text("过拟合", encoding="utf-8")
-    encoder = Asked()
+    encoder = AskedEncoder()
     with pytest.raises(ConfigInvalid, match=r"own\.jsonl:1"):
         build(config, tmp_path, encoder)
     assert (encoder.encoded, encoder.asked) == ([], [])

@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 
 from index.config import ConceptsConfig, IndexConfig
-from index.encoder import Encoding
 from index.errors import ConfigInvalid
 from index.snapshot import Snapshot, current_name, open_current
 from ingest.config import IngestConfig
 from ingest.pipeline import IndexSummary, index_notes
 from tests.ingest.test_pipeline import ATTENTION, Listener
-from tests.toys import ToyEncoder
+from tests.toys import AskedEncoder
 
 SELF_ATTENTION = '{"names": ["自注意力"], "descriptions": ["一句话里的词互相看", "who looks at whom"]}'
 SOFTMAX = '{"names": ["softmax"], "descriptions": ["把一排数变成加起来等于一的份额"]}'
@@ -23,14 +22,8 @@ ANOTHER = "把一排数变成加起来等于一的份额"
 
 
 @dataclass
-class Asked(ToyEncoder):
-    """Keeps every question that it encoded."""
-
-    asked: list[str] = field(default_factory=list)
-
-    def encode_query(self, text: str) -> Encoding:
-        self.asked.append(text)
-        return super().encode_query(text)
+class Described(AskedEncoder):
+    """Tells which of the descriptions it was asked to encode."""
 
     def take_descriptions(self) -> list[str]:
         """Those that were encoded since the last time."""
@@ -43,7 +36,7 @@ class Notes:
     """A note, a file of concepts and a data folder."""
 
     root: Path
-    encoder: Asked = field(default_factory=Asked)
+    encoder: Described = field(default_factory=Described)
 
     def __post_init__(self) -> None:
         (self.root / "notes").mkdir()
