@@ -40,7 +40,7 @@ _MOST = 5  # concepts of one question
 # Standard deviations above what a description reaches on average. Chosen on four sets of questions together, of which
 # none stands out (docs/benchmarks.md): the neighbours, from 2 to 3 and 7 to 9, are as good.
 _FROM, _FULL = 2.0, 8.0
-_LEAST_WAY = 1e-4  # squared length; for the bundled encoder it is about a hundred times as much
+_LEAST_WAY = 1e-4  # squared length; for the bundled encoder it is 0.026
 _SURVEYED = 512  # descriptions that the average is taken over
 
 

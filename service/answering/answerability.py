@@ -20,9 +20,9 @@ from service.answering.query import Query
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-_.][A-Za-z0-9]+)*|\d+(?:\.\d+)?")
 _WEAKEST_SHARE = 0.2  # of a question's token weight
-# Logistic regressions on the shipped sample notes and their gold questions alone: answerable ones, unanswerable ones,
-# and answerable ones with every passage that holds their evidence taken away (docs/benchmarks.md has how they do on
-# other notes). The second was fitted to the everyday questions too, and to questions about something else.
+# Logistic regressions on the shipped sample notes alone: their gold questions, answerable, unanswerable, and answerable
+# with every passage that holds their evidence taken away. The second was fitted to the everyday questions too, and to
+# 120 questions of CMRC and 20 of small talk as unanswerable. docs/benchmarks.md has how they do on other notes.
 _PLAIN = np.array([3.15, 2.15, 2.08, 5.54, 0.0, 0.0])
 _PLAIN_INTERCEPT = -7.62
 _INFORMED = np.array([1.75, 3.01, 5.43, 3.23, 3.99, 1.59])  # where it was looked for what the question describes
@@ -76,21 +76,19 @@ def answer_features(
         weakest=_weakest(best, weights),
         covered=_covered(query, hits[0].chunk, snapshot, tokenizer),
         names=_named(query, " ".join(texts)),
-        described=_described(query, hits[0].chunk, snapshot),
-        field=_field(query, snapshot),
+        **_of_concepts(query, hits[0].chunk, snapshot),
     )
 
 
-def _described(query: Query, chunk: Chunk, snapshot: Snapshot) -> float:
-    if query.described is None or snapshot.concepts is None:
-        return 0.0
-    return float(snapshot.concepts.relevance(query.described.matches)[snapshot.rows_by_id[chunk.id]])
-
-
-def _field(query: Query, snapshot: Snapshot) -> float:
-    if query.described is None or snapshot.concepts is None:
-        return 0.0
-    return snapshot.concepts.likeness_to_field(query.encoding.vector)
+def _of_concepts(query: Query, chunk: Chunk, snapshot: Snapshot) -> dict[str, float]:
+    concepts = snapshot.concepts
+    if query.described is None or concepts is None:
+        return {"described": 0.0, "field": 0.0}
+    relevance = concepts.relevance(query.described.matches)
+    return {
+        "described": float(relevance[snapshot.rows_by_id[chunk.id]]),
+        "field": concepts.likeness_to_field(query.encoding.vector),
+    }
 
 
 def _weakest(best: np.ndarray, weights: np.ndarray) -> float:
